@@ -1,0 +1,135 @@
+//! What comes back: narrowed where it is a list, streamed where it is not, and never relayed when
+//! it is not an MCP answer.
+
+mod list;
+mod sse;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+
+use crate::{authz::Listing, config::Limits, rejection::Rejection};
+
+/// Relays the upstream's answer, narrowed by `listing` when there is one.
+///
+/// What is done depends on what was asked, never on what the upstream says it answers: a list in
+/// any form is narrowed or not relayed.
+pub(crate) async fn relay(
+    upstream: Response<Incoming>,
+    listing: Option<Listing>,
+    limits: &Limits,
+) -> Result<Response<Body>, Rejection> {
+    let (head, body) = upstream.into_parts();
+    let media_type = media_type(&head.headers);
+    match (head.status, media_type) {
+        (StatusCode::ACCEPTED | StatusCode::NO_CONTENT, _) => {
+            Ok(answer(StatusCode::ACCEPTED, None, Body::empty()))
+        }
+        (status, Some(MediaType::Json)) if is_relayed(status) => {
+            let body = match listing {
+                Some(listing) => Body::from(narrowed_json(body, &listing, limits).await?),
+                None => Body::from_stream(with_idle_limit(
+                    body.into_data_stream().map_err(axum::Error::new),
+                    limits.stream_idle_timeout,
+                )),
+            };
+            Ok(answer(status, Some("application/json"), body))
+        }
+        (StatusCode::OK, Some(MediaType::EventStream)) => {
+            let chunks = body.into_data_stream().map_err(axum::Error::new);
+            let chunks = with_idle_limit(chunks, limits.stream_idle_timeout);
+            let events = sse::relayed(chunks, listing, limits.max_list_bytes);
+            Ok(answer(
+                StatusCode::OK,
+                Some("text/event-stream"),
+                Body::from_stream(events),
+            ))
+        }
+        (status, _) => {
+            tracing::warn!(
+                status = status.as_u16(),
+                "the upstream's answer is not relayed"
+            );
+            Err(Rejection::UpstreamStatus)
+        }
+    }
+}
+
+/// Success, and the statuses with which MCP servers send a JSON-RPC error. An upstream's 401 and
+/// 403 are about the gate's credentials, not the caller's, and would send a client astray.
+fn is_relayed(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND
+    )
+}
+
+enum MediaType {
+    Json,
+    EventStream,
+}
+
+fn media_type(headers: &HeaderMap) -> Option<MediaType> {
+    // Asked for identity; anything else cannot be read.
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return None;
+    }
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next()?.trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Some(MediaType::Json);
+    }
+    essence
+        .eq_ignore_ascii_case("text/event-stream")
+        .then_some(MediaType::EventStream)
+}
+
+async fn narrowed_json(
+    body: Incoming,
+    listing: &Listing,
+    limits: &Limits,
+) -> Result<Bytes, Rejection> {
+    let read = Limited::new(body, limits.max_list_bytes).collect();
+    let read = tokio::time::timeout(limits.response_timeout, read)
+        .await
+        .map_err(|_| Rejection::UpstreamTooSlow)?;
+    let bytes = read.map_err(|_| Rejection::UpstreamAnswer)?.to_bytes();
+    list::narrowed(&bytes, listing).map(Bytes::from)
+}
+
+/// Ends a stream that has been silent for too long.
+fn with_idle_limit(
+    chunks: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+    limit: Duration,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
+    let chunks = Box::pin(chunks);
+    futures::stream::unfold(Some(chunks), move |chunks| async move {
+        let mut chunks = chunks?;
+        match tokio::time::timeout(limit, chunks.next()).await {
+            Ok(Some(chunk)) => Some((chunk, Some(chunks))),
+            Ok(None) => None,
+            Err(silent) => Some((Err(axum::Error::new(silent)), None)),
+        }
+    })
+}
+
+/// A response with headers from nothing but the media type.
+fn answer(status: StatusCode, media_type: Option<&'static str>, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(media_type) = media_type {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    if media_type == Some("text/event-stream") {
+        // Proxies before us must not collect what we do not.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    }
+    response
+}

@@ -1,0 +1,236 @@
+//! May they? The one place that turns a [`Message`] into an [`Authorized`] one.
+//!
+//! Cedar decides over principal, action, resource and context. A request is permitted when Cedar
+//! allows it *and* no policy failed to evaluate: Cedar passes over a policy that errors, so an
+//! erroring `forbid` would otherwise forbid nothing.
+
+mod access;
+mod listing;
+pub(crate) mod policies;
+mod reload;
+mod residual;
+mod shape;
+mod source;
+
+use std::collections::BTreeSet;
+
+use cedar_policy::{AuthorizationError, Authorizer, Context, Decision};
+
+use crate::{
+    config::Disclosure,
+    message::{Message, Target, TargetKind},
+    rejection::Rejection,
+    token::Claims,
+};
+use access::{AccessRequest, Principal};
+use policies::Policies;
+
+pub(crate) use listing::{Listing, Visibility};
+pub(crate) use reload::PolicyStore;
+pub use source::PolicyError;
+
+/// Proof that policy permitted `T`, with the policies that did.
+///
+/// Only the authorizer makes one, and only one of these opens the way upstream:
+///
+/// ```
+/// fn forward(_: sidecar::Authorized<sidecar::Message>) {}
+/// ```
+///
+/// Nothing else can, since the fields are private:
+///
+/// ```compile_fail,E0451
+/// fn forward(_: sidecar::Authorized<sidecar::Message>) {}
+/// fn forge(message: sidecar::Message) {
+///     forward(sidecar::Authorized { value: message, determining_policies: Vec::new() });
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Authorized<T> {
+    value: T,
+    determining_policies: Vec<String>,
+}
+
+impl<T> Authorized<T> {
+    /// What was permitted.
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+
+    /// Ids of the policies that permitted it.
+    pub fn determining_policies(&self) -> &[String] {
+        &self.determining_policies
+    }
+}
+
+/// Cedar's answer, its errors already counted as a refusal of their own.
+enum Verdict {
+    Permitted(Vec<String>),
+    Refused(Vec<String>),
+    Failed(Vec<String>),
+}
+
+impl Policies {
+    /// Asks whether the caller may send this message, and says why not.
+    pub(crate) fn authorize(
+        &self,
+        claims: &Claims,
+        message: Message,
+    ) -> Result<Authorized<Message>, Rejection> {
+        let permitted = |message, by| {
+            Ok(Authorized {
+                value: message,
+                determining_policies: by,
+            })
+        };
+        // Clients tell from its answer in which era to speak, so it is for everyone who has a
+        // token (DESIGN section 6).
+        if message.method().name == DISCOVER {
+            return permitted(message, vec![DISCOVER_POLICY.to_owned()]);
+        }
+        let target = message.target();
+        let Some(action) = self.action(message.method(), target) else {
+            return Err(absent(target));
+        };
+        let asked = AccessRequest {
+            principal: Principal::of(claims),
+            action,
+            target,
+        };
+        let context = match action.context(message.arguments()) {
+            Ok(context) => context,
+            // From whom the tool is hidden, its arguments are too.
+            Err(path) if self.may_ever(&asked)? => {
+                return Err(Rejection::InvalidArguments { path });
+            }
+            Err(_) => return Err(absent(target)),
+        };
+        match self.ask(&asked, &context) {
+            Verdict::Permitted(by) => permitted(message, by),
+            Verdict::Failed(policies) => {
+                tracing::error!(
+                    action = action.name(),
+                    ?policies,
+                    "policies failed to evaluate"
+                );
+                Err(Rejection::EvaluationFailed)
+            }
+            Verdict::Refused(policies) => Err(self.why_not(&asked, &context, policies)?),
+        }
+    }
+
+    /// A denial in the caller's terms: which scopes would do, else no, else as if it were absent.
+    fn why_not(
+        &self,
+        asked: &AccessRequest<'_>,
+        context: &Context,
+        policies: Vec<String>,
+    ) -> Result<Rejection, Rejection> {
+        if let Some(required) = self.scopes_that_permit(asked, context) {
+            return Ok(Rejection::InsufficientScope { required });
+        }
+        let hidden = asked.target != Target::Server
+            && self.denied_tools == Disclosure::Hidden
+            && !self.may_ever(asked)?;
+        Ok(if hidden {
+            absent(asked.target)
+        } else {
+            Rejection::Denied { policies }
+        })
+    }
+
+    /// The scopes that this request needs, when more scopes would permit it: a smallest set, found
+    /// by asking again. Scopes that the caller holds are kept before ones it would have to get.
+    fn scopes_that_permit(
+        &self,
+        asked: &AccessRequest<'_>,
+        context: &Context,
+    ) -> Option<Vec<String>> {
+        let permits = |scopes: &BTreeSet<String>| {
+            matches!(
+                self.ask(&asked.with_scopes(scopes), context),
+                Verdict::Permitted(_)
+            )
+        };
+        let mut scopes = self.attainable_scopes(asked);
+        if !permits(&scopes) {
+            return None;
+        }
+        let (held, lacking): (Vec<String>, Vec<String>) = scopes
+            .iter()
+            .cloned()
+            .partition(|scope| asked.principal.scopes.contains(scope));
+        for scope in lacking.into_iter().chain(held) {
+            scopes.remove(&scope);
+            if !permits(&scopes) {
+                scopes.insert(scope);
+            }
+        }
+        Some(scopes.into_iter().collect())
+    }
+
+    /// What the caller could hold after a step-up.
+    fn attainable_scopes(&self, asked: &AccessRequest<'_>) -> BTreeSet<String> {
+        asked
+            .principal
+            .scopes
+            .iter()
+            .chain(&self.advertised_scopes)
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the caller could use this with some arguments, after a step-up if need be.
+    fn may_ever(&self, asked: &AccessRequest<'_>) -> Result<bool, Rejection> {
+        let scopes = self.attainable_scopes(asked);
+        Ok(self.visibility(&asked.with_scopes(&scopes))? != Visibility::Never)
+    }
+
+    fn ask(&self, asked: &AccessRequest<'_>, context: &Context) -> Verdict {
+        let built = self
+            .request(asked, context.clone())
+            .and_then(|request| Ok((request, self.entities(asked)?)));
+        let (request, entities) = match built {
+            Ok(built) => built,
+            Err(cause) => {
+                let action = asked.action.name();
+                tracing::error!(action, cause, "an access request cannot be built");
+                return Verdict::Failed(Vec::new());
+            }
+        };
+        let response = Authorizer::new().is_authorized(&request, &asked.action.policies, &entities);
+        let diagnostics = response.diagnostics();
+        let mut failed: Vec<String> = diagnostics
+            .errors()
+            .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().to_string())
+            .collect();
+        if !failed.is_empty() {
+            failed.sort();
+            return Verdict::Failed(failed);
+        }
+        let mut determining: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
+        determining.sort();
+        match response.decision() {
+            Decision::Allow => Verdict::Permitted(determining),
+            Decision::Deny => Verdict::Refused(determining),
+        }
+    }
+}
+
+/// The answer for what does not exist, which is also the answer for what must not be seen.
+fn absent(target: Target<'_>) -> Rejection {
+    let (kind, name) = match target {
+        Target::Tool(name) => (TargetKind::Tool, name),
+        Target::Prompt(name) => (TargetKind::Prompt, name),
+        Target::Resource(uri) => (TargetKind::Resource, uri),
+        Target::Server => return Rejection::UnknownMethod,
+    };
+    Rejection::UnknownTarget(kind, name.to_owned())
+}
+
+const DISCOVER: &str = "server/discover";
+/// Stands in records where a policy id stands otherwise.
+const DISCOVER_POLICY: &str = "built-in:server-discover";
+
+#[cfg(test)]
+mod tests;

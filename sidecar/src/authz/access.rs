@@ -1,0 +1,265 @@
+//! Cedar's question: principal, action, resource and context, and the entities behind them.
+//!
+//! Everything a caller wrote reaches Cedar as a value, never through Cedar's own JSON, in which
+//! `__entity` and `__extn` would turn a caller's data into entities and function calls.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    str::FromStr,
+};
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+};
+use jiff::Timestamp;
+
+use super::policies::{ActionRules, Policies};
+use crate::{
+    message::{Method, Target, json::Object},
+    token::Claims,
+};
+
+/// Cedar's question but for its context: who, what, on what.
+#[derive(Clone, Copy)]
+pub(super) struct AccessRequest<'a> {
+    pub(super) principal: Principal<'a>,
+    pub(super) action: &'a ActionRules,
+    pub(super) target: Target<'a>,
+}
+
+/// The subject of a token as that token delegates it, or as another token might.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Principal<'a> {
+    pub(super) iss: &'a str,
+    pub(super) sub: &'a str,
+    pub(super) client_id: &'a str,
+    pub(super) scopes: &'a BTreeSet<String>,
+}
+
+impl<'a> Principal<'a> {
+    pub(super) fn of(claims: &'a Claims) -> Self {
+        Self {
+            iss: claims.iss(),
+            sub: claims.sub(),
+            client_id: claims.client_id(),
+            scopes: claims.scopes(),
+        }
+    }
+}
+
+impl<'a> AccessRequest<'a> {
+    /// The same question about a token with other scopes.
+    pub(super) fn with_scopes<'b>(&'b self, scopes: &'b BTreeSet<String>) -> AccessRequest<'b> {
+        AccessRequest {
+            principal: Principal {
+                scopes,
+                ..self.principal
+            },
+            ..*self
+        }
+    }
+}
+
+/// Names of the entity types, parsed once.
+#[derive(Debug)]
+pub(super) struct EntityTypes {
+    user: EntityTypeName,
+    client: EntityTypeName,
+    server: EntityTypeName,
+    tool: EntityTypeName,
+    prompt: EntityTypeName,
+    resource: EntityTypeName,
+    action: EntityTypeName,
+}
+
+impl EntityTypes {
+    pub(super) fn new() -> Result<Self, String> {
+        let named = |name: &str| {
+            EntityTypeName::from_str(&format!("{NAMESPACE}::{name}")).map_err(|e| e.to_string())
+        };
+        Ok(Self {
+            user: named("OAuthUser")?,
+            client: named("Client")?,
+            server: named("Server")?,
+            tool: named("Tool")?,
+            prompt: named("Prompt")?,
+            resource: named("Resource")?,
+            action: named("Action")?,
+        })
+    }
+
+    pub(super) fn server(&self, name: &str) -> EntityUid {
+        uid(&self.server, name)
+    }
+
+    pub(super) fn action(&self, id: &str) -> EntityUid {
+        uid(&self.action, id)
+    }
+}
+
+impl ActionRules {
+    /// The context for a call with these arguments, or the path of the argument that does not fit.
+    pub(super) fn context(&self, arguments: Option<&Object>) -> Result<Context, String> {
+        let mut pairs = Vec::with_capacity(2);
+        if let Some(input) = &self.input {
+            let none = Object::default();
+            pairs.push((INPUT.to_owned(), input.read(arguments.unwrap_or(&none))?));
+        }
+        if self.wants_system {
+            let now = Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+                .to_string();
+            let now = RestrictedExpression::new_datetime(now);
+            pairs.push((SYSTEM.to_owned(), record([("now", now)])?));
+        }
+        // What fails here is an extension value in the input: a date that is none, say.
+        Context::from_pairs(pairs).map_err(|_| "arguments".to_owned())
+    }
+}
+
+impl Policies {
+    /// The action that stands for a method on a target; `None` when the schema has none.
+    pub(super) fn action(&self, method: &Method, target: Target<'_>) -> Option<&ActionRules> {
+        match target {
+            Target::Tool(name) => self.actions.get(&tool_action(name)),
+            _ => self.actions.get(method.name),
+        }
+    }
+
+    /// The request that Cedar evaluates, held against the schema.
+    pub(super) fn request(
+        &self,
+        asked: &AccessRequest<'_>,
+        context: Context,
+    ) -> Result<Request, String> {
+        Request::new(
+            self.principal(&asked.principal),
+            asked.action.uid.clone(),
+            self.resource(asked.target),
+            context,
+            Some(&self.schema),
+        )
+        .map_err(|e| e.to_string())
+    }
+
+    /// The entities that the evaluation may look at.
+    pub(super) fn entities(&self, asked: &AccessRequest<'_>) -> Result<Entities, String> {
+        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+        let Principal {
+            iss,
+            sub,
+            client_id,
+            scopes,
+        } = asked.principal;
+        let client = uid(&self.types.client, client_id);
+        let user = entity(
+            self.principal(&asked.principal),
+            [
+                ("id", text(sub)),
+                ("iss", text(iss)),
+                (
+                    "client",
+                    RestrictedExpression::new_entity_uid(client.clone()),
+                ),
+                (
+                    "scopes",
+                    RestrictedExpression::new_set(scopes.iter().map(|scope| text(scope))),
+                ),
+            ],
+            None,
+        )?;
+        let client = entity(client, [("id", text(client_id))], None)?;
+        let mut all = vec![user, client];
+        let attribute = match asked.target {
+            Target::Server => None,
+            Target::Tool(name) | Target::Prompt(name) => Some(("name", text(name))),
+            Target::Resource(uri) => Some(("uri", text(uri))),
+        };
+        if let Some(attribute) = attribute {
+            let resource = self.resource(asked.target);
+            all.push(entity(resource, [attribute], Some(self.server.clone()))?);
+        }
+        asked
+            .action
+            .entities
+            .clone()
+            .add_entities(all, None)
+            .map_err(|e| e.to_string())
+    }
+
+    /// `<sub>`, or `<iss>#<sub>` when subjects of several issuers could meet.
+    pub(super) fn principal(&self, principal: &Principal<'_>) -> EntityUid {
+        if self.several_issuers {
+            return uid(
+                &self.types.user,
+                &format!("{}#{}", principal.iss, principal.sub),
+            );
+        }
+        uid(&self.types.user, principal.sub)
+    }
+
+    pub(super) fn resource(&self, target: Target<'_>) -> EntityUid {
+        match target {
+            Target::Server => self.server.clone(),
+            Target::Tool(name) => uid(&self.types.tool, name),
+            Target::Prompt(name) => uid(&self.types.prompt, name),
+            Target::Resource(uri) => uid(&self.types.resource, uri),
+        }
+    }
+}
+
+/// The action of a tool: its own name, unless that is taken by a group or by a method without a
+/// slash; those get `tool:` in front, and so does a name that has it already.
+pub(super) fn tool_action(name: &str) -> String {
+    let taken = RESERVED_ACTIONS.contains(&name) || name.starts_with(TOOL_PREFIX);
+    if taken || name.contains('/') && Method::named(name).is_some() {
+        return format!("{TOOL_PREFIX}{name}");
+    }
+    name.to_owned()
+}
+
+/// An exact id: no two names make one entity.
+fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id))
+}
+
+fn entity<const N: usize>(
+    uid: EntityUid,
+    attributes: [(&str, RestrictedExpression); N],
+    parent: Option<EntityUid>,
+) -> Result<Entity, String> {
+    let attributes: HashMap<String, RestrictedExpression> = attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    let parents: HashSet<EntityUid> = parent.into_iter().collect();
+    Entity::new(uid, attributes, parents).map_err(|e| e.to_string())
+}
+
+fn record<const N: usize>(
+    fields: [(&str, RestrictedExpression); N],
+) -> Result<RestrictedExpression, String> {
+    let fields = fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
+    RestrictedExpression::new_record(fields).map_err(|e| e.to_string())
+}
+
+pub(super) const NAMESPACE: &str = "Mcp";
+pub(super) const INPUT: &str = "input";
+pub(super) const SYSTEM: &str = "system";
+const TOOL_PREFIX: &str = "tool:";
+/// Groups of actions, and methods whose names could be a tool's.
+pub(super) const RESERVED_ACTIONS: [&str; 11] = [
+    "mcp",
+    "call_tool",
+    "get_prompt",
+    "read_resource",
+    "subscribe",
+    "complete",
+    "list",
+    "protocol",
+    "tool_result",
+    "initialize",
+    "ping",
+];

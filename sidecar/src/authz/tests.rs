@@ -1,0 +1,569 @@
+//! Decisions over small policy sets, and that lists agree with calls.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{config::Config, message::Envelope};
+
+const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
+const ADVERTISED: [&str; 4] = [
+    "customer:read",
+    "ticket:create",
+    "account:calculate",
+    "security:read",
+];
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn with(policies: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        std::fs::write(home.path().join("schema.cedarschema"), SCHEMA).unwrap();
+        home.write(policies);
+        home
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, policies: &str) {
+        std::fs::write(self.path().join("a.cedar"), policies).unwrap();
+    }
+
+    fn config(&self) -> Config {
+        let text = format!(
+            r#"
+            [listener]
+            address = "127.0.0.1:0"
+            certificate = "c"
+            key = "k"
+            [resource]
+            public_url = "https://gate.example.com/mcp"
+            scopes_supported = {ADVERTISED:?}
+            [[issuers]]
+            issuer = "https://issuer.example.com"
+            [policies]
+            directory = "."
+            [upstream]
+            name = "customers"
+            url = "http://127.0.0.1:1/mcp"
+            identity = "none"
+            "#
+        );
+        let file = self.path().join("gate.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file).unwrap()
+    }
+
+    fn load(&self) -> Result<Policies, String> {
+        Policies::load(&self.config()).map_err(|error| error.to_string())
+    }
+}
+
+fn policies(text: &str) -> Policies {
+    Home::with(text).load().unwrap()
+}
+
+fn call(tool: &str, arguments: &str) -> Message {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+    );
+    message(&body)
+}
+
+fn message(body: &str) -> Message {
+    let mut headers = http::HeaderMap::new();
+    headers.insert(
+        "content-type",
+        http::HeaderValue::from_static("application/json"),
+    );
+    let envelope = Envelope::read(&headers, body.as_bytes()).unwrap();
+    envelope.confirmed_by(&headers).unwrap()
+}
+
+fn decide(
+    policies: &Policies,
+    scopes: &[&str],
+    message: Message,
+) -> Result<Vec<String>, Rejection> {
+    let claims = Claims::for_test("alice", scopes);
+    policies
+        .authorize(&claims, message)
+        .map(|a| a.determining_policies().to_vec())
+}
+
+fn shipped() -> Policies {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../policies"));
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "cedar") {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    policies(&text)
+}
+
+const INFO: &str = r#"{"customer_id":"ABC123"}"#;
+const TICKET: &str = r#"{"customer_id":"ABC123","subject":"s","description":"d","priority":"low"}"#;
+
+#[test]
+fn a_held_scope_permits_and_names_its_policy() {
+    let decided = decide(
+        &shipped(),
+        &["customer:read"],
+        call("get_customer_info", INFO),
+    );
+    assert_eq!(decided, Ok(vec!["customer-read".to_owned()]));
+}
+
+#[test]
+fn a_missing_scope_is_named_exactly() {
+    let decided = decide(
+        &shipped(),
+        &["customer:read"],
+        call("create_support_ticket", TICKET),
+    );
+    let required = vec!["ticket:create".to_owned()];
+    assert_eq!(decided, Err(Rejection::InsufficientScope { required }));
+}
+
+#[test]
+fn a_scope_is_an_exact_word() {
+    for near in [
+        "customer:readonly",
+        "customer:rea",
+        "CUSTOMER:READ",
+        "customer:read,x",
+    ] {
+        let decided = decide(&shipped(), &[near], call("get_customer_info", INFO));
+        assert_eq!(
+            decided.unwrap_err().reason(),
+            "insufficient-scope",
+            "{near}"
+        );
+    }
+}
+
+#[test]
+fn several_missing_scopes_come_in_one_set_and_no_more_than_needed() {
+    let policies = policies(
+        r#"@id("a") permit (principal, action, resource is Mcp::Tool)
+           when { principal.scopes.contains("customer:read") && principal.scopes.contains("ticket:create") };
+           @id("b") permit (principal, action, resource is Mcp::Tool)
+           when { principal.scopes.containsAll(["account:calculate", "security:read", "ticket:create"]) };"#,
+    );
+    let required =
+        |scopes: &[&str]| match decide(&policies, scopes, call("get_customer_info", INFO)) {
+            Err(Rejection::InsufficientScope { required }) => required,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(
+        required(&[]).len(),
+        2,
+        "the smaller of two ways, or either when equal"
+    );
+    assert_eq!(
+        required(&["customer:read"]),
+        ["customer:read", "ticket:create"]
+    );
+    assert_eq!(
+        required(&["account:calculate", "security:read"]),
+        ["account:calculate", "security:read", "ticket:create"],
+        "what is held is built upon"
+    );
+}
+
+#[test]
+fn what_no_scope_permits_is_as_if_it_were_absent() {
+    let policies = policies(
+        r#"@id("a") permit (principal, action == Mcp::Action::"get_customer_info", resource);"#,
+    );
+    let absent = |tool: &str| Err(Rejection::UnknownTarget(TargetKind::Tool, tool.to_owned()));
+    let hidden = decide(&policies, &[], call("create_support_ticket", TICKET));
+    assert_eq!(hidden, absent("create_support_ticket"));
+    assert_eq!(
+        decide(&policies, &[], call("no_such_tool", "{}")),
+        absent("no_such_tool")
+    );
+    // From whom the tool is hidden, its arguments are too.
+    assert_eq!(
+        decide(&policies, &[], call("create_support_ticket", r#"{"x":1}"#)),
+        absent("create_support_ticket")
+    );
+}
+
+#[test]
+fn what_other_arguments_would_permit_is_denied_openly() {
+    let policies = policies(
+        r#"@id("no-urgent") permit (principal, action == Mcp::Action::"create_support_ticket", resource)
+           when { context.input.priority != "urgent" };
+           @id("not-for-12345") forbid (principal, action == Mcp::Action::"create_support_ticket", resource)
+           when { context.input.customer_id == "12345" };"#,
+    );
+    let ticket = |customer: &str, priority: &str| {
+        let arguments = TICKET.replace("ABC123", customer).replace("low", priority);
+        decide(&policies, &[], call("create_support_ticket", &arguments))
+    };
+    assert_eq!(ticket("ABC123", "low"), Ok(vec!["no-urgent".to_owned()]));
+    assert_eq!(
+        ticket("ABC123", "urgent"),
+        Err(Rejection::Denied { policies: vec![] })
+    );
+    assert_eq!(
+        ticket("12345", "low"),
+        Err(Rejection::Denied {
+            policies: vec!["not-for-12345".to_owned()]
+        })
+    );
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_named_to_whom_may_see_the_tool() {
+    let decided = decide(
+        &shipped(),
+        &[],
+        call("get_customer_info", r#"{"customer_id":7}"#),
+    );
+    assert_eq!(
+        decided,
+        Err(Rejection::InvalidArguments {
+            path: "customer_id".to_owned()
+        })
+    );
+}
+
+#[test]
+fn a_policy_that_fails_to_evaluate_refuses_even_if_another_permits() {
+    let policies = policies(
+        r#"@id("all") permit (principal, action, resource);
+           @id("overflows") forbid (principal, action == Mcp::Action::"get_recent_customers", resource)
+           when { context.input has limit && context.input.limit * 2 > 2000 };"#,
+    );
+    let recent = |limit: &str| {
+        decide(
+            &policies,
+            &[],
+            call("get_recent_customers", &format!(r#"{{"limit":{limit}}}"#)),
+        )
+    };
+    assert_eq!(recent("10"), Ok(vec!["all".to_owned()]));
+    assert_eq!(
+        recent("9223372036854775807"),
+        Err(Rejection::EvaluationFailed)
+    );
+}
+
+#[test]
+fn discover_is_for_everyone_who_has_a_token() {
+    let policies = policies(r#"@id("none") forbid (principal, action, resource);"#);
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{
+        "io.modelcontextprotocol/protocolVersion":"2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "server/discover"),
+    ] {
+        headers.insert(name, http::HeaderValue::from_static(value));
+    }
+    let envelope = Envelope::read(&headers, body.as_bytes()).unwrap();
+    let discover = envelope.confirmed_by(&headers).unwrap();
+    assert!(decide(&policies, &[], discover).is_ok());
+    let list = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    assert_eq!(
+        decide(&policies, &[], list),
+        Err(Rejection::Denied {
+            policies: vec!["none".to_owned()]
+        })
+    );
+}
+
+#[test]
+fn a_set_that_cannot_mean_what_it_says_is_refused() {
+    for (text, part) in [
+        (
+            r#"@id("a") permit (principal, action == Mcp::Action::"drop_tables", resource);"#,
+            "drop_tables",
+        ),
+        (
+            r#"@id("a") permit (principal, action == Mcp::Action::"get_customer_info", resource)
+               when { context.input.customer_idd == "x" };"#,
+            "customer_idd",
+        ),
+        (
+            r#"@id("a") permit (principal, action == Mcp::Action::"get_customer_info", resource)
+               when { context.input.customer_id > 3 };"#,
+            "a.cedar:2",
+        ),
+        (
+            r#"@id("a") permit (principal is Mcp::Server, action == Mcp::Action::"get_customer_info", resource);"#,
+            "a.cedar:1",
+        ),
+    ] {
+        let told = Home::with(text).load().map(drop).unwrap_err();
+        assert!(told.contains(part), "{part} in {told}");
+    }
+}
+
+#[test]
+fn a_schema_that_asks_for_what_nobody_supplies_is_refused() {
+    let home = Home::with(r#"@id("a") permit (principal, action, resource);"#);
+    for (from, to, part) in [
+        (
+            "iss: String,",
+            "iss: String, department: String,",
+            "department",
+        ),
+        (
+            "input: { limit?: Long }",
+            "input: { limit?: Long }, mood: String",
+            "context.mood",
+        ),
+        (
+            "type System = { now: datetime };",
+            "type System = { now: Long };",
+            "context.system",
+        ),
+        ("namespace Mcp {", "namespace Other {", "namespace Mcp"),
+    ] {
+        assert!(SCHEMA.contains(from), "{from}");
+        std::fs::write(
+            home.path().join("schema.cedarschema"),
+            SCHEMA.replace(from, to),
+        )
+        .unwrap();
+        let told = home.load().map(drop).unwrap_err();
+        assert!(told.contains(part), "{part} in {told}");
+    }
+}
+
+#[test]
+fn a_tool_named_as_a_group_or_method_gets_an_action_of_its_own() {
+    for (tool, action) in [
+        ("get_customer_info", "get_customer_info"),
+        ("ping", "tool:ping"),
+        ("list", "tool:list"),
+        ("tools/list", "tool:tools/list"),
+        ("a/b", "a/b"),
+        ("tool:ping", "tool:tool:ping"),
+    ] {
+        assert_eq!(access::tool_action(tool), action);
+    }
+}
+
+#[test]
+fn a_policy_too_deep_for_a_requests_stack_is_refused_at_load() {
+    let policy = |condition: &str| {
+        format!(
+            r#"@id("a") permit (principal, action, resource is Mcp::Tool) when {{ {condition} }};"#
+        )
+    };
+    let room = 16 * 1024 - policy("").len();
+    let chain = |link: &str, joint: &str| vec![link; room / (link.len() + joint.len())].join(joint);
+    let step = r#"if principal.id=="a" then true else "#;
+    for condition in [
+        chain(r#"principal.id=="a""#, "||"),
+        chain(r#"principal.id!="a""#, "&&"),
+        format!("{}false", step.repeat((room - 5) / step.len())),
+        format!(r#"principal.id=="a"||0<{}1"#, "1+".repeat((room - 30) / 2)),
+    ] {
+        let told = Home::with(&policy(&condition))
+            .load()
+            .map(drop)
+            .unwrap_err();
+        assert!(told.contains("cannot be decided"), "{told}");
+    }
+    let many_words = vec![r#""a""#; 3_000].join(",");
+    assert!(
+        Home::with(&policy(&format!("[{many_words}].contains(principal.id)")))
+            .load()
+            .is_ok()
+    );
+}
+
+#[test]
+fn sets_follow_their_files_and_a_broken_one_changes_nothing() {
+    let home = Home::with(r#"@id("first") permit (principal, action, resource is Mcp::Tool);"#);
+    let store = std::sync::Arc::new(PolicyStore::load(&home.config()).unwrap());
+    let now = || decide(&store.current(), &[], call("get_customer_info", INFO));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let following = std::sync::Arc::clone(&store);
+        let follower = tokio::spawn(async move { following.follow_files().await });
+        tokio::task::yield_now().await;
+        assert_eq!(now(), Ok(vec!["first".to_owned()]));
+
+        home.write(r#"@id("second") permit (principal, action, resource is Mcp::Tool);"#);
+        until(|| now() == Ok(vec!["second".to_owned()])).await;
+
+        home.write("permit (principal, action, resource);");
+        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+        assert_eq!(
+            now(),
+            Ok(vec!["second".to_owned()]),
+            "the last good set stays in force"
+        );
+
+        home.write(r#"@id("third") permit (principal, action, resource is Mcp::Tool);"#);
+        until(|| now() == Ok(vec!["third".to_owned()])).await;
+        follower.abort();
+    });
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    for _ in 0..100 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("it did not come to pass in five seconds");
+}
+
+/// Conditions on the caller, known when a list is made.
+fn known() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("true".to_owned()),
+        prop::sample::select(ADVERTISED.to_vec())
+            .prop_map(|scope| format!("principal.scopes.contains(\"{scope}\")")),
+        Just("principal.id == \"alice\"".to_owned()),
+        Just("resource.name == \"get_customer_info\"".to_owned()),
+    ]
+}
+
+/// Conditions on the call, each on an argument of its own.
+const UNKNOWN: [&str; 4] = [
+    r#"context.input.customer_id == "ABC123""#,
+    r#"context.input.subject == "s""#,
+    r#"context.input.description == "d""#,
+    r#"context.input.priority == "low""#,
+];
+
+#[derive(Debug, Clone)]
+struct Generated {
+    permits: bool,
+    negated: bool,
+    joint: &'static str,
+    conditions: Vec<String>,
+}
+
+/// Sets in which every condition on the call stands at most once, or (`often`) any number of times.
+fn policy_set(often: bool) -> impl Strategy<Value = String> {
+    let generated = (
+        any::<bool>(),
+        any::<bool>(),
+        prop::sample::select(vec!["&&", "||"]),
+        prop::collection::vec(known(), 1..3),
+    )
+        .prop_map(|(permits, negated, joint, conditions)| Generated {
+            permits,
+            negated,
+            joint,
+            conditions,
+        });
+    let places = prop::collection::vec((0..4_usize, 0..8_usize), if often { 8 } else { 4 });
+    (prop::collection::vec(generated, 1..5), places).prop_map(move |(mut policies, places)| {
+        for (number, (argument, place)) in places.into_iter().enumerate() {
+            let condition = if often {
+                UNKNOWN[argument]
+            } else {
+                UNKNOWN[number]
+            };
+            if let Some(policy) = policies.get_mut(place) {
+                policy.conditions.insert(place % 2, condition.to_owned());
+            }
+        }
+        let written = policies.iter().enumerate().map(|(number, policy)| {
+            let effect = if policy.permits { "permit" } else { "forbid" };
+            let clause = if policy.negated { "unless" } else { "when" };
+            let condition = policy.conditions.join(policy.joint);
+            format!(
+                "@id(\"p{number}\") {effect} (principal, \
+                 action == Mcp::Action::\"create_support_ticket\", resource) \
+                 {clause} {{ {condition} }};\n"
+            )
+        });
+        written.collect()
+    })
+}
+
+/// Whether the tool is listed, and whether any of the sixteen kinds of call is permitted.
+fn listed_and_callable(policies: Policies, scopes: &[&str]) -> (bool, bool) {
+    let policies = std::sync::Arc::new(policies);
+    let claims = Claims::for_test("alice", scopes);
+    let list = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    let listing = Listing::of(&policies, &claims, &list).unwrap();
+    let callable = (0..16).any(|kind| {
+        let changes = [
+            ("ABC123", "XYZ789"),
+            ("\"s\"", "\"t\""),
+            ("\"d\"", "\"e\""),
+            ("low", "high"),
+        ];
+        let mut arguments = TICKET.to_owned();
+        for (bit, (from, to)) in changes.into_iter().enumerate() {
+            if kind & (1 << bit) != 0 {
+                arguments = arguments.replace(from, to);
+            }
+        }
+        decide(&policies, scopes, call("create_support_ticket", &arguments)).is_ok()
+    });
+    (listing.shows("create_support_ticket").unwrap(), callable)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    /// Law 7. To see through conditions on arguments that contradict each other takes a solver;
+    /// where none stands twice, the list is exact.
+    #[test]
+    fn lists_agree_with_calls(
+        text in policy_set(false),
+        scopes in prop::sample::subsequence(ADVERTISED.to_vec(), 0..=4),
+    ) {
+        // A set whose policies can never apply does not load, and need not.
+        let Ok(policies) = Home::with(&text).load() else { return Ok(()) };
+        let (listed, callable) = listed_and_callable(policies, &scopes);
+        prop_assert_eq!(listed, callable, "{}", text);
+    }
+
+    /// Whatever the conditions: what can be called is listed.
+    #[test]
+    fn nothing_callable_is_hidden(
+        text in policy_set(true),
+        scopes in prop::sample::subsequence(ADVERTISED.to_vec(), 0..=4),
+    ) {
+        let Ok(policies) = Home::with(&text).load() else { return Ok(()) };
+        let (listed, callable) = listed_and_callable(policies, &scopes);
+        prop_assert!(listed || !callable, "{}", text);
+    }
+
+    /// What a challenge names is enough, and none of it is too much.
+    #[test]
+    fn challenged_scopes_are_sufficient_and_minimal(
+        text in policy_set(true),
+        scopes in prop::sample::subsequence(ADVERTISED.to_vec(), 0..=4),
+    ) {
+        let Ok(policies) = Home::with(&text).load() else { return Ok(()) };
+        let decided = decide(&policies, &scopes, call("create_support_ticket", TICKET));
+        let Err(Rejection::InsufficientScope { required }) = decided else { return Ok(()) };
+        let permitted_with = |scopes: &[&str]| {
+            decide(&policies, scopes, call("create_support_ticket", TICKET)).is_ok()
+        };
+        let all: Vec<&str> = required.iter().map(String::as_str).collect();
+        prop_assert!(permitted_with(&all), "{:?} is not enough for {}", required, text);
+        for left_out in 0..all.len() {
+            let mut fewer = all.clone();
+            fewer.remove(left_out);
+            prop_assert!(!permitted_with(&fewer), "{:?} is enough for {}", fewer, text);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line: one file a subcommand, exit codes that mean something.
+//!
+//! 0 as asked · 1 failed while running · 64 the arguments or the configuration are at fault.
+
+mod check;
+mod run;
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError, LogFormat};
+
+/// A gate of Cedar policies in front of any MCP server
+///
+/// Verifies the caller's access token, reads the one MCP message, asks Cedar whether this caller
+/// may do this with these arguments, and only then forwards it.
+#[derive(Debug, Parser)]
+#[command(name = "cedargate", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve, until SIGTERM or SIGINT
+    ///
+    /// Policy files are followed as they change; SIGHUP reloads them too. A set that does not
+    /// validate is refused and the last good one stays in force. Example:
+    ///
+    ///   cedargate run --config cedargate.toml
+    #[command(verbatim_doc_comment)]
+    Run(ConfigFile),
+    /// Read and check everything the configuration names, without serving
+    Check(ConfigFile),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file (TOML); CEDARGATE_<SECTION>__<KEY> overrides a value
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Parses the process's arguments, does as they say, and yields the exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing is left to do if the terminal is gone.
+            drop(error.print());
+            return if error.use_stderr() {
+                misused()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error, ExitCode::FAILURE),
+    };
+    match arguments.command {
+        Command::Run(file) => runtime.block_on(run::run(&file.config)),
+        Command::Check(file) => runtime.block_on(check::check(&file.config)),
+    }
+}
+
+/// Loads the configuration and starts the log as it says.
+fn load(path: &Path) -> Result<Config, ConfigError> {
+    let config = Config::load(path)?;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(filter);
+    let json = match config.log_format {
+        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    };
+    // A log that is there already belongs to whoever set it up.
+    if json {
+        drop(log.json().flatten_event(true).try_init());
+    } else {
+        drop(log.try_init());
+    }
+    Ok(config)
+}
+
+fn complain(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
+    eprintln!("cedargate: {error}");
+    code
+}
+
+/// EX_USAGE of sysexits(3): the arguments or what they name are at fault, not the machine.
+fn misused() -> ExitCode {
+    ExitCode::from(64)
+}

@@ -1,0 +1,214 @@
+//! Configuration: as written ([`raw`]), then as meant ([`Config`]). Nothing here is optional that
+//! a check depends on, and there is no setting that weakens one.
+//!
+//! One TOML file; a variable `CEDARGATE_<SECTION>__<KEY>` overrides it. Relative paths are
+//! relative to the file. Every problem is reported in one run, with its key.
+
+mod raw;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use url::Url;
+
+use raw::RawConfig;
+pub(crate) use raw::is_trusted_transport;
+
+/// What `cedargate run` does, resolved and complete.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) listener: ListenerConfig,
+    pub(crate) resource: ResourceConfig,
+    pub(crate) issuers: Vec<IssuerConfig>,
+    pub(crate) policies: PolicyConfig,
+    pub(crate) upstream: UpstreamConfig,
+    pub(crate) answers: AnswerConfig,
+    pub(crate) limits: Limits,
+    /// How the log is written.
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerConfig {
+    pub(crate) address: SocketAddr,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ResourceConfig {
+    /// As written: tokens' `aud` and clients' URLs are compared with it exactly.
+    identifier: String,
+    pub(crate) public_url: Url,
+    pub(crate) scopes_supported: Vec<String>,
+    pub(crate) initial_scopes: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct IssuerConfig {
+    /// As written: a token's `iss` is compared with it exactly.
+    pub(crate) identifier: String,
+    pub(crate) keys: KeyLocation,
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// Where an issuer's keys are found.
+#[derive(Debug, Clone)]
+pub(crate) enum KeyLocation {
+    /// By metadata under the issuer's well-known paths.
+    Discovery(Url),
+    /// At a URL from the configuration.
+    Jwks(Url),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyConfig {
+    pub(crate) directory: PathBuf,
+    pub(crate) schema: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct UpstreamConfig {
+    pub(crate) name: String,
+    pub(crate) url: Url,
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) identity: UpstreamIdentity,
+}
+
+/// How Cedargate names itself and the caller to the upstream (DESIGN section 8).
+#[derive(Debug, Clone)]
+pub(crate) enum UpstreamIdentity {
+    Assertion { key: PathBuf, audience: String },
+    None,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnswerConfig {
+    pub(crate) refusals: RefusalStyle,
+    pub(crate) policies: Disclosure,
+    pub(crate) denied_tools: Disclosure,
+}
+
+/// How a refusal of one call reaches the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RefusalStyle {
+    /// An HTTP status to modern clients, a JSON-RPC error under status 200 to legacy ones.
+    #[default]
+    Auto,
+    /// Always an HTTP status.
+    Http,
+    /// Always a JSON-RPC error under status 200.
+    JsonRpc,
+    /// A tool result with `isError`, for models to read.
+    ToolError,
+}
+
+/// Whether something is told to callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disclosure {
+    Told,
+    Hidden,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Text to a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_concurrent_requests: usize,
+    pub(crate) max_list_bytes: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) stream_idle_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub struct ConfigError {
+    file: PathBuf,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug)]
+struct Problem {
+    key: String,
+    what: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "configuration `{}`", self.file.display())?;
+        match self.problems.as_slice() {
+            [Problem { key, what }] if key.is_empty() => write!(f, ": {what}"),
+            [Problem { key, what }] => write!(f, ": `{key}` {what}"),
+            several => {
+                write!(f, " has {} problems:", several.len())?;
+                several
+                    .iter()
+                    .try_for_each(|p| write!(f, "\n  `{}` {}", p.key, p.what))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ResourceConfig {
+    /// The resource identifier (RFC 8707, RFC 9728): what `aud` must contain.
+    pub(crate) fn identifier(&self) -> &str {
+        &self.identifier
+    }
+}
+
+impl Config {
+    /// Reads and resolves the file at `path`.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |problems| ConfigError {
+            file: path.to_owned(),
+            problems,
+        };
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            failed(vec![Problem {
+                key: String::new(),
+                what: format!("cannot be read: {cause}"),
+            }])
+        })?;
+        let raw = RawConfig::parse(&text).map_err(failed)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        raw.resolve(folder).map_err(failed)
+    }
+
+    /// The address to listen on.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address
+    }
+
+    /// The resource identifier, which is also the URL that clients are given.
+    pub fn resource_identifier(&self) -> &str {
+        &self.resource.identifier
+    }
+}
+
+#[cfg(test)]
+mod tests;

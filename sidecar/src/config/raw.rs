@@ -1,0 +1,432 @@
+//! The file as written, and how it is resolved.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use serde::Deserialize;
+use url::{Host, Url};
+
+use super::{
+    AnswerConfig, Config, Disclosure, IssuerConfig, KeyLocation, Limits, ListenerConfig, LogFormat,
+    PolicyConfig, Problem, RefusalStyle, ResourceConfig, UpstreamConfig, UpstreamIdentity,
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    listener: RawListener,
+    resource: RawResource,
+    issuers: Vec<RawIssuer>,
+    policies: RawPolicies,
+    upstream: RawUpstream,
+    #[serde(default)]
+    answers: RawAnswers,
+    #[serde(default)]
+    limits: RawLimits,
+    #[serde(default)]
+    log: RawLog,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawListener {
+    address: SocketAddr,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawResource {
+    public_url: String,
+    scopes_supported: Vec<String>,
+    initial_scopes: Option<Vec<String>>,
+    #[serde(default)]
+    allowed_origins: Vec<String>,
+    #[serde(default)]
+    allowed_hosts: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIssuer {
+    issuer: String,
+    jwks_url: Option<String>,
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPolicies {
+    directory: PathBuf,
+    schema: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUpstream {
+    name: String,
+    url: String,
+    ca: Option<PathBuf>,
+    identity: RawIdentity,
+    assertion_key: Option<PathBuf>,
+    assertion_audience: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawIdentity {
+    Assertion,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawAnswers {
+    refusals: RefusalStyle,
+    disclose_policies: bool,
+    disclose_denied_tools: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLog {
+    format: LogFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    max_body_bytes: usize,
+    max_concurrent_requests: usize,
+    max_list_bytes: usize,
+    #[serde(with = "humantime_serde")]
+    body_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    response_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    stream_idle_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    drain_timeout: Duration,
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self {
+            // The largest honest arguments are documents pasted into a tool call.
+            max_body_bytes: 1024 * 1024,
+            // Each holds a body and an upstream exchange: a gibibyte of bodies at the very worst.
+            max_concurrent_requests: 1024,
+            // Tool lists of a thousand tools are below two mebibytes.
+            max_list_bytes: 8 * 1024 * 1024,
+            body_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(3),
+            // Tools that call models take their time.
+            response_timeout: Duration::from_secs(60),
+            stream_idle_timeout: Duration::from_secs(300),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl RawConfig {
+    pub(super) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let overrides = Env::prefixed("CEDARGATE_")
+            .filter(|key| key.as_str().contains("__"))
+            .split("__");
+        Figment::from(Toml::string(text))
+            .merge(overrides)
+            .extract()
+            .map_err(|errors: figment::Error| {
+                errors
+                    .into_iter()
+                    .map(|error| {
+                        let from_environment = error
+                            .metadata
+                            .as_ref()
+                            .is_some_and(|m| m.name.contains("environment"));
+                        let origin = if from_environment {
+                            " (from the environment)"
+                        } else {
+                            ""
+                        };
+                        Problem {
+                            key: error.path.join("."),
+                            what: format!("{}{origin}", error.kind),
+                        }
+                    })
+                    .collect()
+            })
+    }
+
+    pub(super) fn resolve(self, folder: &Path) -> Result<Config, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let resource = resource(self.resource, &mut problems);
+        let issuers = issuers(self.issuers, folder, &mut problems);
+        let upstream = upstream(self.upstream, folder, &mut problems);
+        let limits = limits(self.limits, &mut problems);
+        let directory = folder.join(self.policies.directory);
+        let schema = match self.policies.schema {
+            Some(schema) => folder.join(schema),
+            None => directory.join("schema.cedarschema"),
+        };
+        let told = |yes| {
+            if yes {
+                Disclosure::Told
+            } else {
+                Disclosure::Hidden
+            }
+        };
+        match (resource, upstream) {
+            (Some(resource), Some(upstream)) if problems.0.is_empty() => Ok(Config {
+                listener: ListenerConfig {
+                    address: self.listener.address,
+                    certificate: folder.join(self.listener.certificate),
+                    key: folder.join(self.listener.key),
+                },
+                resource,
+                issuers,
+                policies: PolicyConfig { directory, schema },
+                upstream,
+                answers: AnswerConfig {
+                    refusals: self.answers.refusals,
+                    policies: told(self.answers.disclose_policies),
+                    denied_tools: told(self.answers.disclose_denied_tools),
+                },
+                limits,
+                log_format: self.log.format,
+            }),
+            _ => Err(problems.0),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
+        self.0.push(Problem {
+            key: key.into(),
+            what: what.into(),
+        });
+    }
+
+    /// An absolute URL without user, query or fragment.
+    fn url(&mut self, key: &str, text: &str) -> Option<Url> {
+        let url = match Url::parse(text) {
+            Ok(url) => url,
+            Err(cause) => {
+                self.add(key, format!("is not a URL: {cause}"));
+                return None;
+            }
+        };
+        let bare = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !bare || !url.has_host() {
+            self.add(
+                key,
+                "must be an absolute URL without user, query or fragment",
+            );
+            return None;
+        }
+        Some(url)
+    }
+
+    /// A URL whose answers decide who is trusted: https, or http on loopback.
+    fn trusted_url(&mut self, key: &str, text: &str) -> Option<Url> {
+        let url = self.url(key, text)?;
+        if !is_trusted_transport(&url) {
+            self.add(key, "must be https, or http on a loopback address");
+            return None;
+        }
+        Some(url)
+    }
+}
+
+fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig> {
+    let public_url = problems.url("resource.public_url", &raw.public_url);
+    if public_url
+        .as_ref()
+        .is_some_and(|url| url.scheme() != "https")
+    {
+        problems.add("resource.public_url", "must be https");
+    }
+    let initial_scopes = raw.initial_scopes.unwrap_or_default();
+    for (key, scopes) in [
+        ("resource.scopes_supported", &raw.scopes_supported),
+        ("resource.initial_scopes", &initial_scopes),
+    ] {
+        for scope in scopes.iter().filter(|scope| !is_scope_token(scope)) {
+            problems.add(
+                key,
+                format!("`{scope}` is not a scope (RFC 6749 section 3.3)"),
+            );
+        }
+    }
+    for scope in initial_scopes
+        .iter()
+        .filter(|scope| !raw.scopes_supported.contains(scope))
+    {
+        problems.add(
+            "resource.initial_scopes",
+            format!("`{scope}` is not in scopes_supported"),
+        );
+    }
+    for origin in &raw.allowed_origins {
+        let is_origin =
+            Url::parse(origin).is_ok_and(|u| u.origin().ascii_serialization() == *origin);
+        if !is_origin {
+            problems.add(
+                "resource.allowed_origins",
+                format!("`{origin}` is not an origin such as `https://app.example.com`"),
+            );
+        }
+    }
+    Some(ResourceConfig {
+        identifier: raw.public_url,
+        public_url: public_url?,
+        scopes_supported: raw.scopes_supported,
+        initial_scopes,
+        allowed_origins: raw.allowed_origins,
+        allowed_hosts: raw.allowed_hosts,
+    })
+}
+
+fn issuers(raw: Vec<RawIssuer>, folder: &Path, problems: &mut Problems) -> Vec<IssuerConfig> {
+    if raw.is_empty() {
+        problems.add("issuers", "must name at least one issuer");
+    }
+    let mut issuers: Vec<IssuerConfig> = Vec::with_capacity(raw.len());
+    for (position, issuer) in raw.into_iter().enumerate() {
+        let key = |member: &str| format!("issuers.{position}.{member}");
+        let base = problems.trusted_url(&key("issuer"), &issuer.issuer);
+        let jwks = issuer
+            .jwks_url
+            .map(|url| problems.trusted_url(&key("jwks_url"), &url));
+        if issuers
+            .iter()
+            .any(|other| other.identifier == issuer.issuer)
+        {
+            problems.add(key("issuer"), "is configured twice");
+        }
+        let keys = match (jwks, base) {
+            (Some(jwks), _) => jwks.map(KeyLocation::Jwks),
+            (None, base) => base.map(KeyLocation::Discovery),
+        };
+        let ca = issuer.ca.map(|ca| folder.join(ca));
+        if let Some(keys) = keys {
+            issuers.push(IssuerConfig {
+                identifier: issuer.issuer,
+                keys,
+                ca,
+            });
+        }
+    }
+    issuers
+}
+
+fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<UpstreamConfig> {
+    let url = problems.url("upstream.url", &raw.url);
+    if url
+        .as_ref()
+        .is_some_and(|url| !matches!(url.scheme(), "http" | "https"))
+    {
+        problems.add("upstream.url", "must be http or https");
+    }
+    if raw.name.is_empty() {
+        problems.add("upstream.name", "must not be empty");
+    }
+    let identity = match (raw.identity, raw.assertion_key) {
+        (RawIdentity::Assertion, Some(key)) => Some(UpstreamIdentity::Assertion {
+            key: folder.join(key),
+            audience: raw.assertion_audience.unwrap_or(raw.url),
+        }),
+        (RawIdentity::Assertion, None) => {
+            problems.add(
+                "upstream.assertion_key",
+                "is needed for identity = \"assertion\"",
+            );
+            None
+        }
+        (RawIdentity::None, None) => Some(UpstreamIdentity::None),
+        (RawIdentity::None, Some(_)) => {
+            problems.add(
+                "upstream.assertion_key",
+                "has no use with identity = \"none\"",
+            );
+            None
+        }
+    };
+    Some(UpstreamConfig {
+        name: raw.name,
+        url: url?,
+        ca: raw.ca.map(|ca| folder.join(ca)),
+        identity: identity?,
+    })
+}
+
+fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
+    for (key, zero) in [
+        ("limits.max_body_bytes", raw.max_body_bytes == 0),
+        (
+            "limits.max_concurrent_requests",
+            raw.max_concurrent_requests == 0,
+        ),
+        ("limits.max_list_bytes", raw.max_list_bytes == 0),
+        ("limits.body_timeout", raw.body_timeout.is_zero()),
+        ("limits.connect_timeout", raw.connect_timeout.is_zero()),
+        ("limits.response_timeout", raw.response_timeout.is_zero()),
+        (
+            "limits.stream_idle_timeout",
+            raw.stream_idle_timeout.is_zero(),
+        ),
+    ] {
+        if zero {
+            problems.add(key, "must be more than zero");
+        }
+    }
+    if raw.max_concurrent_requests > tokio::sync::Semaphore::MAX_PERMITS {
+        problems.add("limits.max_concurrent_requests", "is beyond any machine");
+    }
+    Limits {
+        max_body_bytes: raw.max_body_bytes,
+        max_concurrent_requests: raw.max_concurrent_requests,
+        max_list_bytes: raw.max_list_bytes,
+        body_timeout: raw.body_timeout,
+        connect_timeout: raw.connect_timeout,
+        response_timeout: raw.response_timeout,
+        stream_idle_timeout: raw.stream_idle_timeout,
+        drain_timeout: raw.drain_timeout,
+    }
+}
+
+/// RFC 6749 section 3.3: visible ASCII but quote and backslash, so that it can stand in a header.
+fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty()
+        && scope
+            .bytes()
+            .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
+}
+
+/// Whether what is fetched from `url` can be believed to come from there.
+pub(crate) fn is_trusted_transport(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}

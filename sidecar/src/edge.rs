@@ -1,0 +1,169 @@
+//! The edge: TLS, framing, time, which paths there are, and draining. It knows nothing of policy.
+
+use std::{
+    collections::HashSet,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{ConnectInfo, Request, State},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use http::{StatusCode, header, request::Parts};
+use hyper_util::rt::TokioTimer;
+use tower_http::catch_panic::CatchPanicLayer;
+use url::Url;
+
+use crate::{
+    config::ResourceConfig,
+    enforce::{Enforcer, enforce},
+    rejection::Rejection,
+};
+
+/// Under which names this gate is called, and from which pages.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    hosts: HashSet<String>,
+    origins: HashSet<String>,
+}
+
+impl Neighbours {
+    pub(crate) fn new(resource: &ResourceConfig) -> Self {
+        let mut hosts: HashSet<String> = resource
+            .allowed_hosts
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect();
+        hosts.extend(authorities(&resource.public_url));
+        Self {
+            hosts,
+            origins: resource.allowed_origins.iter().cloned().collect(),
+        }
+    }
+
+    /// Refuses a page of another origin, and a name that some other server's DNS points at us
+    /// (MCP 2026-07-28, streamable HTTP, DNS rebinding).
+    pub(crate) fn require_ours(&self, head: &Parts) -> Result<(), Rejection> {
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        let in_header = hosts.next().and_then(|host| host.to_str().ok());
+        let host = head
+            .uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or(in_header);
+        let ours = host.is_some_and(|host| self.hosts.contains(&host.to_ascii_lowercase()));
+        if !ours || hosts.next().is_some() {
+            return Err(Rejection::WrongHost);
+        }
+        let mut origins = head.headers.get_all(header::ORIGIN).iter();
+        let known = |origin: &http::HeaderValue| {
+            origin
+                .to_str()
+                .is_ok_and(|origin| self.origins.contains(origin))
+        };
+        if origins.all(known) {
+            Ok(())
+        } else {
+            Err(Rejection::ForeignOrigin)
+        }
+    }
+}
+
+/// How a client writes the host of a URL, with and without the default port.
+fn authorities(url: &Url) -> Vec<String> {
+    let Some(host) = url.host_str() else {
+        return Vec::new();
+    };
+    match url.port() {
+        Some(port) => vec![format!("{host}:{port}")],
+        None => vec![host.to_owned(), format!("{host}:443")],
+    }
+}
+
+/// Serves until `shutdown` resolves, then stops accepting and lets open requests finish for the
+/// configured time.
+pub(crate) async fn serve(
+    enforcer: Arc<Enforcer>,
+    endpoint: &str,
+    listener: TcpListener,
+    tls: RustlsConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let drain = enforcer.limits.drain_timeout;
+    let handle = Handle::new();
+    let stop = handle.clone();
+    tokio::spawn(async move {
+        shutdown.await;
+        tracing::info!(seconds = drain.as_secs(), "draining");
+        stop.graceful_shutdown(Some(drain));
+    });
+    let app = router(enforcer, endpoint).into_make_service_with_connect_info::<SocketAddr>();
+    let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+    let http = server.http_builder();
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING)
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(HTTP2_HEADER_BYTES);
+    server.serve(app).await
+}
+
+fn router(enforcer: Arc<Enforcer>, endpoint: &str) -> Router {
+    let mut router = Router::new().route(endpoint, any(mcp_endpoint));
+    for path in enforcer.metadata.paths() {
+        router = router.route(path, get(resource_metadata));
+    }
+    if let Some(jwks) = enforcer.upstream.assertion_jwks() {
+        router = router.route(
+            ASSERTION_JWKS_PATH,
+            get(move || std::future::ready(json(jwks.clone()))),
+        );
+    }
+    router
+        .fallback(nothing_here)
+        .layer(CatchPanicLayer::new())
+        .with_state(enforcer)
+}
+
+async fn mcp_endpoint(
+    State(enforcer): State<Arc<Enforcer>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+) -> Response {
+    enforce(&enforcer, request, peer).await
+}
+
+async fn resource_metadata(State(enforcer): State<Arc<Enforcer>>) -> Response {
+    enforcer.metadata.answer()
+}
+
+async fn nothing_here() -> StatusCode {
+    StatusCode::NOT_FOUND
+}
+
+fn json(document: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+}
+
+/// Where the upstream finds the public half of the assertion key.
+const ASSERTION_JWKS_PATH: &str = "/.well-known/cedargate-assertion-jwks.json";
+/// A head takes one round trip; ten seconds are for bad networks, not for slow loris.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A token of eight kilobytes and what goes with it.
+const HEADER_BYTES: usize = 64 * 1024;
+const HTTP2_HEADER_BYTES: u32 = 64 * 1024;
+/// The least that RFC 9113 section 6.5.2 recommends.
+const HTTP2_STREAMS: u32 = 100;
+const HTTP2_PING: Duration = Duration::from_secs(20);

@@ -1,0 +1,125 @@
+//! What happens to every message sent to the MCP endpoint. Read this first.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
+
+use crate::{
+    answer,
+    authz::{Listing, PolicyStore},
+    config::Limits,
+    edge::Neighbours,
+    ledger::{Ledger, OpenRecord},
+    message::Envelope,
+    metadata::ResourceMetadata,
+    rejection::{Manner, Rejection},
+    token::{BearerToken, TokenVerifier},
+    upstream::Upstream,
+};
+
+/// Everything a decision needs; shared by all requests.
+#[derive(Debug)]
+pub(crate) struct Enforcer {
+    pub(crate) neighbours: Neighbours,
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) policies: PolicyStore,
+    pub(crate) ledger: Ledger,
+    pub(crate) upstream: Upstream,
+    pub(crate) metadata: ResourceMetadata,
+    pub(crate) manner: Manner,
+    pub(crate) limits: Limits,
+    /// One permit for each request between its arrival and the head of its answer.
+    pub(crate) slots: Semaphore,
+}
+
+/// Answers one request to the MCP endpoint and leaves one decision on record.
+pub(crate) async fn enforce(
+    enforcer: &Enforcer,
+    request: Request<Body>,
+    peer: SocketAddr,
+) -> Response<Body> {
+    let mut record = enforcer.ledger.begin(peer);
+    let mut response = match decide_then_forward(enforcer, request, &mut record).await {
+        Ok(response) => response,
+        Err(rejection) => {
+            record.refused(&rejection);
+            rejection.into_response(&enforcer.metadata, enforcer.manner, record.asked())
+        }
+    };
+    if let Ok(id) = HeaderValue::try_from(record.request_id().to_string()) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+/// The questions, in the order in which an auditor asks them.
+async fn decide_then_forward(
+    enforcer: &Enforcer,
+    request: Request<Body>,
+    record: &mut OpenRecord,
+) -> Result<Response<Body>, Rejection> {
+    let _slot = enforcer
+        .slots
+        .try_acquire()
+        .map_err(|_| Rejection::Overloaded)?;
+    let (head, body) = request.into_parts();
+    enforcer.neighbours.require_ours(&head)?;
+
+    // Who is asking?  (RFC 6750 section 2.1, RFC 9068 section 4)
+    let token = BearerToken::from_request(&head.uri, &head.headers)?;
+    let claims = enforcer.verifier.verify(token).await?;
+    record.caller(&claims);
+    require_post(&head)?;
+
+    // What do they ask?  (MCP 2026-07-28: the headers repeat the body)
+    let body = read_body(body, &head.headers, &enforcer.limits).await?;
+    let envelope = Envelope::read(&head.headers, &body)?;
+    drop(body);
+    record.envelope(&envelope);
+    let message = envelope.confirmed_by(&head.headers)?;
+    record.message(&message);
+
+    // May they?  (Cedar: principal, action, resource, context)
+    let policies = enforcer.policies.current();
+    let listing = Listing::of(&policies, &claims, &message);
+    let authorized = policies.authorize(&claims, message)?;
+
+    // Only now, and on record, can anything leave this process.
+    record.permitted(&authorized);
+    let response = enforcer.upstream.forward(authorized, &claims).await?;
+    answer::relay(response, listing, &enforcer.limits).await
+}
+
+/// Streams and sessions of the legacy era are not served, so neither are GET and DELETE; a caller
+/// without a token learns where to get one before it learns that.
+fn require_post(head: &Parts) -> Result<(), Rejection> {
+    if head.method == Method::POST {
+        Ok(())
+    } else {
+        Err(Rejection::NotPost)
+    }
+}
+
+/// The whole body or a refusal; nothing is ever judged in part.
+async fn read_body(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, Rejection> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    if announced
+        .and_then(|n| n.parse::<usize>().ok())
+        .is_some_and(|n| n > limits.max_body_bytes)
+    {
+        return Err(Rejection::BodyTooLarge);
+    }
+    let read = Limited::new(body, limits.max_body_bytes).collect();
+    match tokio::time::timeout(limits.body_timeout, read).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::BodyTooLarge),
+        Ok(Err(_)) => Err(Rejection::BodyIncomplete),
+        Err(_) => Err(Rejection::BodyTooSlow),
+    }
+}

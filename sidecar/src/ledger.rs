@@ -1,0 +1,204 @@
+//! On record: one [`DecisionRecord`] for every request, written before anything leaves.
+//!
+//! For now a record is a structured log event of the target `cedargate::decision`; subscribers in
+//! the same process get it as a value.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use crate::{
+    authz::Authorized,
+    message::{Envelope, Message},
+    rejection::{Asked, Rejection},
+    token::Claims,
+};
+
+/// What was decided about one request, for whom, and why. Holds no token and no argument.
+#[derive(Debug, Clone, Serialize)]
+pub struct DecisionRecord {
+    /// Unique, ordered by time (UUID version 7); also in the response's `x-request-id`.
+    pub request_id: Uuid,
+    /// When the request arrived.
+    pub at: Timestamp,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// What was decided.
+    pub decision: Decision,
+    /// `permitted`, `abandoned`, or the reason code of the refusal.
+    pub reason: &'static str,
+    /// Ids of the policies that decided.
+    pub policies: Vec<String>,
+    /// `iss` of the verified token.
+    pub issuer: Option<String>,
+    /// `sub` of the verified token.
+    pub subject: Option<String>,
+    /// `client_id` of the verified token.
+    pub client_id: Option<String>,
+    /// `jti` of the verified token.
+    pub token_id: Option<String>,
+    /// The MCP method.
+    pub method: Option<String>,
+    /// The tool's or prompt's name, or the resource's URI.
+    pub target: Option<String>,
+    /// From the request's arrival to its decision, in microseconds.
+    pub decided_after_us: u64,
+}
+
+/// The outcome for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Forwarded.
+    Allow,
+    /// Refused, or given up before it was decided.
+    Deny,
+}
+
+/// Writes records.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger {
+    subscribers: broadcast::Sender<Arc<DecisionRecord>>,
+}
+
+/// A record being made. Dropped unwritten, it writes itself: a caller that hangs up half-way is on
+/// record too.
+#[derive(Debug)]
+pub(crate) struct OpenRecord {
+    ledger: Ledger,
+    started: Instant,
+    record: DecisionRecord,
+    asked: Asked,
+    written: bool,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        Self {
+            subscribers: broadcast::Sender::new(SUBSCRIBER_BACKLOG),
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<DecisionRecord>> {
+        self.subscribers.subscribe()
+    }
+
+    pub(crate) fn begin(&self, peer: SocketAddr) -> OpenRecord {
+        OpenRecord {
+            ledger: self.clone(),
+            started: Instant::now(),
+            record: DecisionRecord {
+                request_id: Uuid::now_v7(),
+                at: Timestamp::now(),
+                peer,
+                decision: Decision::Deny,
+                reason: ABANDONED,
+                policies: Vec::new(),
+                issuer: None,
+                subject: None,
+                client_id: None,
+                token_id: None,
+                method: None,
+                target: None,
+                decided_after_us: 0,
+            },
+            asked: Asked::default(),
+            written: false,
+        }
+    }
+
+    fn write(&self, record: &DecisionRecord) {
+        tracing::info!(
+            target: "cedargate::decision",
+            request_id = %record.request_id,
+            peer = %record.peer,
+            decision = ?record.decision,
+            reason = record.reason,
+            policies = record.policies.join(" "),
+            issuer = record.issuer,
+            subject = record.subject,
+            client_id = record.client_id,
+            token_id = record.token_id,
+            method = record.method,
+            target = record.target,
+            decided_after_us = record.decided_after_us,
+        );
+        // Nobody needs to listen.
+        drop(self.subscribers.send(Arc::new(record.clone())));
+    }
+}
+
+impl OpenRecord {
+    pub(crate) fn request_id(&self) -> Uuid {
+        self.record.request_id
+    }
+
+    /// To what a refusal has to answer.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    pub(crate) fn caller(&mut self, claims: &Claims) {
+        self.record.issuer = Some(claims.iss().to_owned());
+        self.record.subject = Some(claims.sub().to_owned());
+        self.record.client_id = Some(claims.client_id().to_owned());
+        self.record.token_id = claims.jti().map(str::to_owned);
+    }
+
+    pub(crate) fn envelope(&mut self, envelope: &Envelope) {
+        self.asked.id = envelope.id().cloned();
+        self.asked.modern = envelope.claims_modern();
+    }
+
+    pub(crate) fn message(&mut self, message: &Message) {
+        self.record.method = Some(message.method().name.to_owned());
+        self.record.target = message.target_name().map(str::to_owned);
+        self.asked.modern = message.era().is_modern();
+        self.asked.calls_a_tool = message.method().calls_a_tool();
+    }
+
+    /// Puts a permitted request on record; only then may it leave.
+    pub(crate) fn permitted(&mut self, authorized: &Authorized<Message>) {
+        self.record.decision = Decision::Allow;
+        self.record.policies = authorized.determining_policies().to_vec();
+        self.write(PERMITTED);
+    }
+
+    /// Puts a refusal on record. What goes wrong after a permitted request has left is no decision
+    /// any more and is logged as the upstream's.
+    pub(crate) fn refused(&mut self, rejection: &Rejection) {
+        if self.written {
+            let (request_id, reason) = (self.record.request_id, rejection.reason());
+            tracing::warn!(%request_id, reason, "the upstream's answer was not relayed");
+            return;
+        }
+        if let Rejection::Denied { policies } = rejection {
+            self.record.policies.clone_from(policies);
+        }
+        self.write(rejection.reason());
+    }
+
+    fn write(&mut self, reason: &'static str) {
+        self.record.reason = reason;
+        let elapsed = self.started.elapsed().as_micros();
+        self.record.decided_after_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.ledger.write(&self.record);
+        self.written = true;
+    }
+}
+
+impl Drop for OpenRecord {
+    fn drop(&mut self) {
+        if !self.written {
+            self.write(ABANDONED);
+        }
+    }
+}
+
+const PERMITTED: &str = "permitted";
+const ABANDONED: &str = "abandoned";
+/// A slow subscriber loses the oldest records, not the gate its time.
+const SUBSCRIBER_BACKLOG: usize = 1024;

@@ -1,0 +1,169 @@
+//! Cedargate: a gate of Cedar policies in front of any MCP server.
+//!
+//! The path of a request, in the order of the questions:
+//!
+//! - `edge`: TLS, limits, paths; knows nothing of policy.
+//! - `enforce`: the order of the questions and nothing else. Read it first.
+//! - `token`: who is asking? A [`BearerToken`] becomes verified [`Claims`].
+//! - `message`: what do they ask? One strict parse makes a [`Message`].
+//! - `authz`: may they? Only the authorizer makes an [`Authorized`] message.
+//! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
+//! - `upstream`: takes an [`Authorized`] message and nothing else.
+//! - `answer`: narrows lists, streams the rest.
+//! - `rejection`: every refusal, its reason, status and challenge.
+//!
+//! [`Gate::prepare`] reads and checks everything a configuration names; [`run`] serves.
+
+mod answer;
+mod authz;
+pub mod cli;
+mod config;
+mod edge;
+mod enforce;
+mod ledger;
+mod message;
+mod metadata;
+mod rejection;
+mod token;
+mod upstream;
+
+use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
+
+use axum_server::tls_rustls::RustlsConfig;
+use tokio::{
+    sync::{Semaphore, broadcast},
+    task::JoinSet,
+};
+
+pub use authz::{Authorized, PolicyError};
+pub use config::{Config, ConfigError, LogFormat};
+pub use ledger::{Decision, DecisionRecord};
+pub use message::Message;
+pub use token::{BearerToken, Claims, UnusableIssuer};
+pub use upstream::{UnusableKey, UnusableUpstream};
+
+use authz::PolicyStore;
+use edge::Neighbours;
+use enforce::Enforcer;
+use ledger::Ledger;
+use metadata::ResourceMetadata;
+use rejection::Manner;
+use token::TokenVerifier;
+use upstream::Upstream;
+
+/// A gate ready to serve: its configuration is whole, its policies are loaded and validated.
+#[derive(Debug)]
+pub struct Gate {
+    enforcer: Arc<Enforcer>,
+    endpoint: String,
+    tls: RustlsConfig,
+}
+
+/// Why a gate cannot start. Nothing has been changed or opened then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The certificate or its key cannot be used.
+    #[error("cannot use the TLS identity `{certificate}` and `{key}`: {cause}")]
+    Tls {
+        /// `listener.certificate`.
+        certificate: PathBuf,
+        /// `listener.key`.
+        key: PathBuf,
+        /// What was wrong.
+        cause: io::Error,
+    },
+    /// The policies or their schema cannot be used.
+    #[error("policies cannot be used: {0}")]
+    Policies(#[from] PolicyError),
+    /// An issuer cannot be used as configured.
+    #[error(transparent)]
+    Issuer(#[from] UnusableIssuer),
+    /// The upstream cannot be used as configured.
+    #[error(transparent)]
+    Upstream(#[from] UnusableUpstream),
+}
+
+impl Gate {
+    /// Reads and checks everything that `config` names, and fetches the issuers' keys.
+    ///
+    /// An issuer that does not answer is no reason not to start: its tokens are refused with 503
+    /// until it does.
+    pub async fn prepare(config: &Config) -> Result<Self, StartError> {
+        let listener = &config.listener;
+        let tls = RustlsConfig::from_pem_file(&listener.certificate, &listener.key)
+            .await
+            .map_err(|cause| StartError::Tls {
+                certificate: listener.certificate.clone(),
+                key: listener.key.clone(),
+                cause,
+            })?;
+        let issuers: Vec<&str> = config
+            .issuers
+            .iter()
+            .map(|i| i.identifier.as_str())
+            .collect();
+        let enforcer = Enforcer {
+            neighbours: Neighbours::new(&config.resource),
+            verifier: TokenVerifier::new(&config.issuers, config.resource.identifier())?,
+            policies: PolicyStore::load(config)?,
+            ledger: Ledger::new(),
+            upstream: Upstream::new(config)?,
+            metadata: ResourceMetadata::new(&config.resource, &issuers),
+            manner: Manner {
+                style: config.answers.refusals,
+                policies: config.answers.policies,
+            },
+            limits: config.limits.clone(),
+            slots: Semaphore::new(config.limits.max_concurrent_requests),
+        };
+        for key_set in enforcer.verifier.key_sets() {
+            if let Err(cause) = key_set.fetch_first().await {
+                tracing::warn!(?key_set, %cause, "no keys yet; tokens of this issuer are refused");
+            }
+        }
+        Ok(Self {
+            enforcer: Arc::new(enforcer),
+            endpoint: config.resource.public_url.path().to_owned(),
+            tls,
+        })
+    }
+
+    /// Decisions as they are made, for a subscriber in this process. One that lags loses the
+    /// oldest.
+    pub fn decisions(&self) -> broadcast::Receiver<Arc<DecisionRecord>> {
+        self.enforcer.ledger.subscribe()
+    }
+
+    /// How many policies and tools are in force, for people.
+    pub fn summary(&self) -> String {
+        let policies = self.enforcer.policies.current();
+        let summary = policies.summary();
+        format!(
+            "{} policies in {} files over {} tools",
+            summary.policies, summary.files, summary.tools
+        )
+    }
+}
+
+/// Serves `gate` on `listener` until `shutdown` resolves, then drains.
+pub async fn run(
+    gate: Gate,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let Gate {
+        enforcer,
+        endpoint,
+        tls,
+    } = gate;
+    // Dropped at the end, which stops them.
+    let mut background = JoinSet::new();
+    let following = Arc::clone(&enforcer);
+    background.spawn(async move { following.policies.follow_files().await });
+    let refreshing = Arc::clone(&enforcer);
+    background.spawn(async move {
+        futures::future::join_all(refreshing.verifier.key_sets().map(token::Jwks::keep_fresh))
+            .await;
+    });
+    edge::serve(enforcer, &endpoint, listener, tls, shutdown).await
+}

@@ -1,0 +1,5 @@
+//! Arguments -> subcommand -> exit code.
+
+fn main() -> std::process::ExitCode {
+    sidecar::cli::main()
+}

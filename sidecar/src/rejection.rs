@@ -1,0 +1,424 @@
+//! Every refusal: why, with which status, which challenge, which JSON-RPC error.
+//!
+//! The enum is closed and each variant has one reason code, listed in `sidecar/README.md`. What a
+//! caller reads never holds text of the upstream, a path, a key id or a policy's text.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{
+    config::{Disclosure, RefusalStyle},
+    message::{
+        ProtocolVersion, RequestId, TargetKind,
+        json::{Json, JsonFault, Object},
+    },
+    metadata::ResourceMetadata,
+};
+
+/// Why a request is not forwarded, or its answer not relayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    // before anyone is asked who they are
+    WrongHost,
+    ForeignOrigin,
+    NotPost,
+    Overloaded,
+    // who is asking (RFC 6750, RFC 9068)
+    NoToken,
+    SeveralCredentials,
+    TokenInQuery,
+    MalformedToken,
+    WrongTokenType,
+    WrongAlgorithm,
+    NoKeyId,
+    UnknownIssuer,
+    UnknownKey,
+    BadSignature,
+    Expired,
+    NotYetActive,
+    WrongAudience,
+    MalformedClaims,
+    KeysUnavailable,
+    // what do they ask (JSON-RPC 2.0, MCP)
+    NotJson,
+    EncodedBody,
+    BodyTooLarge,
+    BodyTooSlow,
+    BodyIncomplete,
+    Json(JsonFault),
+    Batch,
+    NotAMessage,
+    UnexpectedResponse,
+    InvalidParams,
+    HeaderMismatch(&'static str),
+    RepeatedHeader(&'static str),
+    UnsupportedVersion { requested: String },
+    MissingMeta,
+    UnknownMethod,
+    // may they (Cedar)
+    InsufficientScope { required: Vec<String> },
+    Denied { policies: Vec<String> },
+    EvaluationFailed,
+    UnknownTarget(TargetKind, String),
+    InvalidArguments { path: String },
+    // what comes back
+    UpstreamUnreachable,
+    UpstreamTooSlow,
+    UpstreamStatus,
+    UpstreamAnswer,
+}
+
+/// To which message a refusal answers, once one has been read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    pub(crate) id: Option<RequestId>,
+    pub(crate) modern: bool,
+    pub(crate) calls_a_tool: bool,
+}
+
+/// How refusals are told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) style: RefusalStyle,
+    pub(crate) policies: Disclosure,
+}
+
+impl Rejection {
+    /// The reason code: kebab-case, stable, one for each variant.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::WrongHost => "wrong-host",
+            Self::ForeignOrigin => "foreign-origin",
+            Self::NotPost => "not-post",
+            Self::Overloaded => "overloaded",
+            Self::NoToken => "no-token",
+            Self::SeveralCredentials => "several-credentials",
+            Self::TokenInQuery => "token-in-query",
+            Self::MalformedToken => "malformed-token",
+            Self::WrongTokenType => "wrong-token-type",
+            Self::WrongAlgorithm => "wrong-algorithm",
+            Self::NoKeyId => "no-key-id",
+            Self::UnknownIssuer => "unknown-issuer",
+            Self::UnknownKey => "unknown-key",
+            Self::BadSignature => "bad-signature",
+            Self::Expired => "expired",
+            Self::NotYetActive => "not-yet-active",
+            Self::WrongAudience => "wrong-audience",
+            Self::MalformedClaims => "malformed-claims",
+            Self::KeysUnavailable => "keys-unavailable",
+            Self::NotJson => "not-json",
+            Self::EncodedBody => "encoded-body",
+            Self::BodyTooLarge => "body-too-large",
+            Self::BodyTooSlow => "body-too-slow",
+            Self::BodyIncomplete => "body-incomplete",
+            Self::Json(JsonFault::NotUtf8) => "not-utf8",
+            Self::Json(JsonFault::ByteOrderMark) => "byte-order-mark",
+            Self::Json(JsonFault::Syntax) => "malformed-json",
+            Self::Json(JsonFault::LoneSurrogate) => "lone-surrogate",
+            Self::Json(JsonFault::TooDeep) => "too-deep",
+            Self::Json(JsonFault::NumberTooLong) => "number-too-long",
+            Self::Json(JsonFault::RepeatedName) => "repeated-name",
+            Self::Json(JsonFault::NamesDifferInCase) => "ambiguous-names",
+            Self::Batch => "batch",
+            Self::NotAMessage => "not-a-message",
+            Self::UnexpectedResponse => "unexpected-response",
+            Self::InvalidParams => "invalid-params",
+            Self::HeaderMismatch(_) => "header-mismatch",
+            Self::RepeatedHeader(_) => "repeated-header",
+            Self::UnsupportedVersion { .. } => "unsupported-version",
+            Self::MissingMeta => "missing-meta",
+            Self::UnknownMethod => "unknown-method",
+            Self::InsufficientScope { .. } => "insufficient-scope",
+            Self::Denied { .. } => "denied",
+            Self::EvaluationFailed => "evaluation-failed",
+            Self::UnknownTarget(TargetKind::Prompt, _) => "unknown-prompt",
+            Self::UnknownTarget(TargetKind::Resource, _) => "unknown-resource",
+            Self::UnknownTarget(TargetKind::Tool | TargetKind::Server, _) => "unknown-tool",
+            Self::InvalidArguments { .. } => "invalid-arguments",
+            Self::UpstreamUnreachable => "upstream-unreachable",
+            Self::UpstreamTooSlow => "upstream-too-slow",
+            Self::UpstreamStatus => "upstream-status",
+            Self::UpstreamAnswer => "upstream-answer",
+        }
+    }
+
+    /// The HTTP status and the JSON-RPC error code. Codes of our own are the status itself; the
+    /// specification reserves what is below zero.
+    fn codes(&self) -> (StatusCode, i32) {
+        let plain = |status: StatusCode| (status, i32::from(status.as_u16()));
+        match self {
+            Self::WrongHost => plain(StatusCode::MISDIRECTED_REQUEST),
+            Self::ForeignOrigin => plain(StatusCode::FORBIDDEN),
+            Self::NotPost => plain(StatusCode::METHOD_NOT_ALLOWED),
+            Self::Overloaded | Self::KeysUnavailable => plain(StatusCode::SERVICE_UNAVAILABLE),
+            Self::NoToken
+            | Self::MalformedToken
+            | Self::WrongTokenType
+            | Self::WrongAlgorithm
+            | Self::NoKeyId
+            | Self::UnknownIssuer
+            | Self::UnknownKey
+            | Self::BadSignature
+            | Self::Expired
+            | Self::NotYetActive
+            | Self::WrongAudience
+            | Self::MalformedClaims => plain(StatusCode::UNAUTHORIZED),
+            Self::SeveralCredentials | Self::TokenInQuery => plain(StatusCode::BAD_REQUEST),
+            Self::NotJson | Self::EncodedBody => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::BodyTooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE),
+            Self::BodyTooSlow => plain(StatusCode::REQUEST_TIMEOUT),
+            Self::BodyIncomplete | Self::Json(_) => (StatusCode::BAD_REQUEST, -32700),
+            Self::Batch | Self::NotAMessage | Self::UnexpectedResponse => {
+                (StatusCode::BAD_REQUEST, -32600)
+            }
+            Self::InvalidParams | Self::MissingMeta | Self::InvalidArguments { .. } => {
+                (StatusCode::BAD_REQUEST, -32602)
+            }
+            Self::HeaderMismatch(_) | Self::RepeatedHeader(_) => (StatusCode::BAD_REQUEST, -32020),
+            Self::UnsupportedVersion { .. } => (StatusCode::BAD_REQUEST, -32022),
+            Self::UnknownMethod => (StatusCode::NOT_FOUND, -32601),
+            Self::InsufficientScope { .. } | Self::Denied { .. } | Self::EvaluationFailed => {
+                plain(StatusCode::FORBIDDEN)
+            }
+            // As an upstream answers for what it does not have.
+            Self::UnknownTarget(..) => (StatusCode::OK, -32602),
+            Self::UpstreamUnreachable | Self::UpstreamStatus | Self::UpstreamAnswer => {
+                plain(StatusCode::BAD_GATEWAY)
+            }
+            Self::UpstreamTooSlow => plain(StatusCode::GATEWAY_TIMEOUT),
+        }
+    }
+
+    /// What the caller reads.
+    fn message(&self) -> String {
+        let fixed = match self {
+            Self::WrongHost => "this host is not served here",
+            Self::ForeignOrigin => "requests from this origin are not accepted",
+            Self::NotPost => "send messages with POST; there is no stream or session here",
+            Self::Overloaded => "too many requests at once, try again",
+            Self::NoToken => "an access token is required",
+            Self::SeveralCredentials => "more than one Authorization header",
+            Self::TokenInQuery => "send the access token in the Authorization header",
+            Self::MalformedToken => "the access token is malformed",
+            Self::WrongTokenType => "this is not an access token",
+            Self::WrongAlgorithm => {
+                "the access token is signed with an algorithm not accepted here"
+            }
+            Self::NoKeyId => "the access token names no key",
+            Self::UnknownIssuer => "the access token is from an issuer not accepted here",
+            Self::UnknownKey => "the access token names a key its issuer does not publish",
+            Self::BadSignature => "the access token's signature does not verify",
+            Self::Expired => "the access token has expired",
+            Self::NotYetActive => "the access token is not active yet",
+            Self::WrongAudience => "the access token is for another resource",
+            Self::MalformedClaims => "a claim of the access token is missing or of the wrong type",
+            Self::KeysUnavailable => "the issuer's keys are not available, try again",
+            Self::NotJson => "the body must be application/json in UTF-8",
+            Self::EncodedBody => "the body must not be compressed",
+            Self::BodyTooLarge => "the body is too large",
+            Self::BodyTooSlow => "the body took too long to arrive",
+            Self::BodyIncomplete => "the body ended early",
+            Self::Json(fault) => fault.message(),
+            Self::Batch => "batches are not accepted; send one message",
+            Self::NotAMessage => "the body is not one JSON-RPC request or notification",
+            Self::UnexpectedResponse => "no request of ours is open for this response",
+            Self::InvalidParams => "a required member of params is missing or of the wrong type",
+            Self::MissingMeta => {
+                "params._meta must name the protocol version and the client's capabilities"
+            }
+            Self::UnknownMethod => "Method not found",
+            Self::Denied { .. } => "policy does not permit this",
+            Self::EvaluationFailed => "policy could not be evaluated for this request",
+            Self::UpstreamUnreachable => "the upstream server cannot be reached",
+            Self::UpstreamTooSlow => "the upstream server took too long",
+            Self::UpstreamStatus | Self::UpstreamAnswer => {
+                "the upstream server's answer cannot be relayed"
+            }
+            Self::HeaderMismatch(name) => {
+                return format!("header `{name}` does not match the body");
+            }
+            Self::RepeatedHeader(name) => return format!("header `{name}` stands more than once"),
+            Self::UnsupportedVersion { .. } => "Unsupported protocol version",
+            Self::InsufficientScope { required } => {
+                return format!("insufficient scope: this needs `{}`", required.join(" "));
+            }
+            Self::UnknownTarget(TargetKind::Prompt, name) => {
+                return format!("Unknown prompt: {name}");
+            }
+            Self::UnknownTarget(TargetKind::Resource, uri) => {
+                return format!("Resource not found: {uri}");
+            }
+            Self::UnknownTarget(TargetKind::Tool | TargetKind::Server, name) => {
+                return format!("Unknown tool: {name}");
+            }
+            Self::InvalidArguments { path } => {
+                return format!("argument `{path}` is missing, unknown or of the wrong type");
+            }
+        };
+        fixed.to_owned()
+    }
+
+    /// The one place where a refusal becomes an answer.
+    pub(crate) fn into_response(
+        self,
+        metadata: &ResourceMetadata,
+        manner: Manner,
+        asked: &Asked,
+    ) -> Response {
+        let (status, code) = self.codes();
+        let as_result = manner.style == RefusalStyle::ToolError
+            && self.is_about_the_call()
+            && asked.calls_a_tool;
+        let body = if as_result {
+            self.tool_error(asked)
+        } else {
+            self.json_rpc_error(code, manner, asked)
+        };
+        let status = self.status_for(status, manner, asked);
+        let mut response = (status, Body::from(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge(metadata) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        match self {
+            Self::NotPost => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            Self::Overloaded | Self::KeysUnavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// Refusals of one call, after which the caller's session is as good as before.
+    fn is_about_the_call(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied { .. }
+                | Self::EvaluationFailed
+                | Self::InvalidArguments { .. }
+                | Self::UnknownTarget(..)
+                | Self::UnknownMethod
+        )
+    }
+
+    /// Clients of the legacy era lose their session on any status but success, so refusals of one
+    /// call reach them as JSON-RPC errors (docs/decisions/0006).
+    fn status_for(&self, status: StatusCode, manner: Manner, asked: &Asked) -> StatusCode {
+        let softened = match manner.style {
+            RefusalStyle::Auto => !asked.modern,
+            RefusalStyle::Http => false,
+            RefusalStyle::JsonRpc | RefusalStyle::ToolError => true,
+        };
+        if softened && asked.id.is_some() && self.is_about_the_call() {
+            return StatusCode::OK;
+        }
+        status
+    }
+
+    /// RFC 6750 section 3 and RFC 9728 section 5.1. A denial that no scope cures has none: clients
+    /// take any challenge on a 403 for a call to step up.
+    fn challenge(&self, metadata: &ResourceMetadata) -> Option<HeaderValue> {
+        let (status, _) = self.codes();
+        match self {
+            Self::NoToken => metadata.challenge(None, metadata.initial_scope()),
+            Self::InsufficientScope { required } => {
+                metadata.challenge(Some("insufficient_scope"), &required.join(" "))
+            }
+            Self::SeveralCredentials | Self::TokenInQuery => {
+                metadata.challenge(Some("invalid_request"), "")
+            }
+            _ if status == StatusCode::UNAUTHORIZED => {
+                metadata.challenge(Some("invalid_token"), metadata.initial_scope())
+            }
+            _ => None,
+        }
+    }
+
+    fn json_rpc_error(&self, code: i32, manner: Manner, asked: &Asked) -> Vec<u8> {
+        let mut data = Object::default();
+        // What a hidden thing and a thing that does not exist have in common: nothing more to say.
+        if !matches!(self, Self::UnknownTarget(..)) {
+            data.set("reason", Json::from(self.reason()));
+        }
+        match self {
+            Self::InsufficientScope { required } => data.set("requiredScopes", list(required)),
+            Self::Denied { policies } if manner.policies == Disclosure::Told => {
+                data.set("policies", list(policies));
+            }
+            Self::InvalidArguments { path } => data.set("path", Json::from(path.as_str())),
+            Self::UnsupportedVersion { requested } => {
+                let all = ProtocolVersion::ALL.map(|v| Json::from(v.as_str()));
+                data.set("supported", Json::Array(all.into()));
+                data.set("requested", Json::from(requested.as_str()));
+            }
+            _ => {}
+        }
+        let mut error = Object::default();
+        error.set("code", Json::whole(code));
+        error.set("message", Json::String(self.message()));
+        if data.iter().next().is_some() {
+            error.set("data", Json::Object(data));
+        }
+        answer(asked, "error", Json::Object(error))
+    }
+
+    /// The refusal as a result that a model reads (`refusals = "tool-error"`).
+    fn tool_error(&self, asked: &Asked) -> Vec<u8> {
+        let mut content = Object::default();
+        content.set("type", Json::from("text"));
+        content.set("text", Json::String(self.message()));
+        let mut result = Object::default();
+        if asked.modern {
+            result.set("resultType", Json::from("complete"));
+        }
+        result.set("content", Json::Array(vec![Json::Object(content)]));
+        result.set("isError", Json::Bool(true));
+        answer(asked, "result", Json::Object(result))
+    }
+}
+
+impl JsonFault {
+    fn message(self) -> &'static str {
+        match self {
+            Self::NotUtf8 => "the body is not UTF-8",
+            Self::ByteOrderMark => "the body starts with a byte order mark",
+            Self::Syntax => "the body is not JSON",
+            Self::LoneSurrogate => "a string holds half a surrogate pair",
+            Self::TooDeep => "the body is nested too deeply",
+            Self::NumberTooLong => "a number has too many digits",
+            Self::RepeatedName => "an object repeats a name",
+            Self::NamesDifferInCase => "two names of an object differ in case alone",
+        }
+    }
+}
+
+fn answer(asked: &Asked, member: &str, value: Json) -> Vec<u8> {
+    let mut answer = Object::default();
+    answer.set("jsonrpc", Json::from("2.0"));
+    answer.set(
+        "id",
+        asked
+            .id
+            .as_ref()
+            .map_or(Json::Null, |id| id.as_json().clone()),
+    );
+    answer.set(member, value);
+    let mut out = Vec::with_capacity(256);
+    answer.write(&mut out);
+    out
+}
+
+fn list(words: &[String]) -> Json {
+    Json::Array(words.iter().map(|word| Json::from(word.as_str())).collect())
+}

@@ -1,0 +1,99 @@
+//! An issuer's key set: read without a lock, refreshed in the background, asked again once when a
+//! token names a key that is not in it.
+
+use std::{sync::Arc, time::Duration};
+
+use jsonwebtoken::DecodingKey;
+use jwks_client_rs::JwksClient;
+
+use super::key_source::{KeySource, UnusableIssuer};
+use crate::{config::IssuerConfig, rejection::Rejection};
+
+/// One issuer's keys.
+pub(crate) struct Jwks {
+    source: KeySource,
+    /// Asked only for a key that the table lacks; it makes one fetch of many questions.
+    client: JwksClient<KeySource>,
+}
+
+impl std::fmt::Debug for Jwks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jwks")
+            .field("issuer", &self.source.issuer())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Jwks {
+    pub(crate) fn new(issuer: &IssuerConfig) -> Result<Self, UnusableIssuer> {
+        let source = KeySource::new(issuer)?;
+        let client = JwksClient::builder()
+            .time_to_live(REFRESH_EVERY)
+            .build(source.clone());
+        Ok(Self { source, client })
+    }
+
+    /// The key that `kid` names.
+    ///
+    /// What counts is the published table and nothing that the client remembers: a key that the
+    /// issuer has withdrawn is gone with the next refresh.
+    pub(crate) async fn key(&self, kid: &str) -> Result<Arc<DecodingKey>, Rejection> {
+        if let Some(key) = self.in_table(kid)? {
+            return Ok(key);
+        }
+        // Whether it found the key is read from the table; a failed fetch has been logged.
+        drop(tokio::time::timeout(LOOK_UP_TIMEOUT, self.client.get(kid)).await);
+        match self.in_table(kid)? {
+            Some(key) => Ok(key),
+            None if self.source.table().is_none() => Err(Rejection::KeysUnavailable),
+            None => Err(Rejection::UnknownKey),
+        }
+    }
+
+    /// Keeps the table fresh for as long as it is polled.
+    pub(crate) async fn keep_fresh(&self) {
+        loop {
+            let pause = if self.is_usable() {
+                REFRESH_EVERY
+            } else {
+                RETRY_EVERY
+            };
+            tokio::time::sleep(pause).await;
+            // A failure is logged where it happens and retried at the next turn.
+            drop(self.source.refresh().await);
+        }
+    }
+
+    /// Fetches the keys for the first time; says why when there are none.
+    pub(crate) async fn fetch_first(&self) -> Result<(), Arc<String>> {
+        match self.source.refresh().await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.source.latest_fault()),
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.source
+            .table()
+            .is_some_and(|table| table.fetched_at.elapsed() < MAX_STALE)
+    }
+
+    fn in_table(&self, kid: &str) -> Result<Option<Arc<DecodingKey>>, Rejection> {
+        match self.source.table() {
+            None => Ok(None),
+            Some(table) if table.fetched_at.elapsed() >= MAX_STALE => {
+                Err(Rejection::KeysUnavailable)
+            }
+            Some(table) => Ok(table.keys.get(kid).cloned()),
+        }
+    }
+}
+
+/// A withdrawn key works at most this long.
+const REFRESH_EVERY: Duration = Duration::from_secs(300);
+/// While there are no keys that could serve.
+const RETRY_EVERY: Duration = Duration::from_secs(10);
+/// An issuer may be down this long before its tokens are refused.
+const MAX_STALE: Duration = Duration::from_secs(3600);
+/// How long one request waits for keys it may not need.
+const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(6);
