@@ -1,0 +1,87 @@
+//! The loop between a model and the tools behind the gate.
+
+use serde_json::Value;
+
+use crate::{
+    model::{Call, Conversation, Model, ModelError, Turn},
+    session::{Session, SessionError, text_of},
+};
+
+/// What became of one tool call.
+#[derive(Debug)]
+pub struct Step {
+    /// What the model asked for.
+    pub call: Call,
+    /// What it was told.
+    pub outcome: String,
+    /// Whether the tool did its work.
+    pub succeeded: bool,
+}
+
+/// A finished conversation.
+#[derive(Debug)]
+pub struct Report {
+    /// The calls, in order.
+    pub steps: Vec<Step>,
+    /// The model's last word.
+    pub answer: String,
+}
+
+/// Why a conversation did not finish.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The tools could not be listed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The model would go on calling tools.
+    #[error("the model did not come to an answer within {MAX_ROUNDS} rounds")]
+    TooManyRounds,
+}
+
+/// Lets `model` answer `prompt` with the tools of `session`. Refusals go back to the model as
+/// text: it may explain them, it cannot get around them.
+pub async fn converse(
+    model: &Model,
+    session: &Session,
+    prompt: &str,
+) -> Result<Report, AgentError> {
+    let tools = session.tools().await?;
+    let mut conversation = Conversation::start(prompt, &tools);
+    let mut steps = Vec::new();
+    for _ in 0..MAX_ROUNDS {
+        let calls = match model.turn(&conversation).await? {
+            Turn::Says(answer) => return Ok(Report { steps, answer }),
+            Turn::Calls(calls) => calls,
+        };
+        let mut told = Vec::with_capacity(calls.len());
+        for call in calls {
+            let (outcome, succeeded) = execute(session, &call).await;
+            told.push((call.clone(), outcome.clone()));
+            steps.push(Step {
+                call,
+                outcome,
+                succeeded,
+            });
+        }
+        conversation.tell(told);
+    }
+    Err(AgentError::TooManyRounds)
+}
+
+async fn execute(session: &Session, call: &Call) -> (String, bool) {
+    let arguments = match call.arguments() {
+        Value::Object(arguments) => arguments.clone(),
+        Value::Null => serde_json::Map::new(),
+        _ => return ("the arguments must be a JSON object".to_owned(), false),
+    };
+    match session.call_stepping_up(call.tool(), arguments).await {
+        Ok(result) => (text_of(&result), result.is_error != Some(true)),
+        Err(error) => (error.to_string(), false),
+    }
+}
+
+/// Enough for any honest task; an endless loop ends here.
+const MAX_ROUNDS: usize = 8;
