@@ -43,9 +43,7 @@ pub struct TrustedCallers {
 
 impl std::fmt::Debug for TrustedCallers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TrustedCallers")
-            .field("keys", &self.keys.len())
-            .finish_non_exhaustive()
+        f.debug_struct("TrustedCallers").field("keys", &self.keys.len()).finish_non_exhaustive()
     }
 }
 
@@ -89,15 +87,10 @@ enum Stranger {
 impl TrustedCallers {
     /// Reads the JWK set at `path`.
     pub fn read(path: &Path, issuer: &str, audience: &str) -> Result<Self, UntrustworthyKeys> {
-        let text = std::fs::read(path).map_err(|cause| UntrustworthyKeys::Unreadable {
-            path: path.to_owned(),
-            cause,
-        })?;
-        let jwks: JwkSet =
-            serde_json::from_slice(&text).map_err(|cause| UntrustworthyKeys::NotJwks {
-                path: path.to_owned(),
-                cause,
-            })?;
+        let text = std::fs::read(path)
+            .map_err(|cause| UntrustworthyKeys::Unreadable { path: path.to_owned(), cause })?;
+        let jwks: JwkSet = serde_json::from_slice(&text)
+            .map_err(|cause| UntrustworthyKeys::NotJwks { path: path.to_owned(), cause })?;
         let keys: HashMap<String, DecodingKey> = jwks
             .keys
             .iter()
@@ -136,10 +129,7 @@ impl TrustedCallers {
         if head.typ.as_deref() != Some(ASSERTION_TYPE) {
             return Err(Stranger::NotAnAssertion);
         }
-        let key = head
-            .kid
-            .and_then(|kid| self.keys.get(&kid))
-            .ok_or(Stranger::UnknownKey)?;
+        let key = head.kid.and_then(|kid| self.keys.get(&kid)).ok_or(Stranger::UnknownKey)?;
         let caller = jsonwebtoken::decode::<Caller>(token, key, &self.validation)
             .map_err(|_| Stranger::Unverified)?
             .claims;
@@ -169,9 +159,7 @@ pub(crate) async fn require(
             next.run(request).await
         }
         Err(stranger) => {
-            gatehouse
-                .events
-                .record(Severity::Warning, "caller-refused", stranger.reason());
+            gatehouse.events.record(Severity::Warning, "caller-refused", stranger.reason());
             (
                 StatusCode::UNAUTHORIZED,
                 [(header::WWW_AUTHENTICATE, "Bearer")],

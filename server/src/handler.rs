@@ -25,26 +25,16 @@ pub(crate) struct CustomerHandler {
 
 impl CustomerHandler {
     pub(crate) fn new(store: Store, events: Arc<SecurityEvents>) -> Self {
-        Self {
-            store,
-            events,
-            tools: tools::router(),
-        }
+        Self { store, events, tools: tools::router() }
     }
 }
 
 #[tool_handler(router = self.tools)]
 impl ServerHandler for CustomerHandler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder()
-            .enable_tools()
-            .enable_resources()
-            .build();
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
         ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new(
-                "customer-mcp-server",
-                env!("CARGO_PKG_VERSION"),
-            ))
+            .with_server_info(Implementation::new("customer-mcp-server", env!("CARGO_PKG_VERSION")))
             .with_instructions("Customer look-up, support tickets and account calculations.")
     }
 

@@ -10,6 +10,7 @@
 //! [`CustomerServer::prepare`] opens the store and reads the trusted keys; [`run`] serves.
 
 pub mod caller;
+pub mod cli;
 mod handler;
 pub mod money;
 mod resources;
@@ -81,10 +82,7 @@ impl CustomerServer {
         )?;
         let store = Store::open(&config.database, config.demo_rows)
             .await
-            .map_err(|cause| StartError::Store {
-                path: config.database,
-                cause,
-            })?;
+            .map_err(|cause| StartError::Store { path: config.database, cause })?;
         Ok(Self {
             store,
             callers,
@@ -115,12 +113,7 @@ pub async fn run(
 }
 
 fn router(server: CustomerServer) -> Router {
-    let CustomerServer {
-        store,
-        callers,
-        events,
-        allowed_hosts,
-    } = server;
+    let CustomerServer { store, callers, events, allowed_hosts } = server;
     let handler = CustomerHandler::new(store, Arc::clone(&events));
     // Sessions off: the handler keeps nothing between requests, so there is no session to steal.
     // Legacy clients get an `initialize` answer without a session id, which the protocol allows.

@@ -23,12 +23,8 @@ impl Money {
 
     /// Sum and average, the average rounded half up; `None` without amounts.
     pub fn sum_and_average(amounts: &[Self]) -> Option<(Self, Self)> {
-        let count = u64::try_from(amounts.len())
-            .ok()
-            .filter(|&count| count > 0)?;
-        let sum = amounts
-            .iter()
-            .try_fold(0_u64, |sum, amount| sum.checked_add(amount.0))?;
+        let count = u64::try_from(amounts.len()).ok().filter(|&count| count > 0)?;
+        let sum = amounts.iter().try_fold(0_u64, |sum, amount| sum.checked_add(amount.0))?;
         let average = sum.checked_add(count / 2)? / count;
         Some((Self(sum), Self(average)))
     }
@@ -43,9 +39,7 @@ impl fmt::Display for Money {
 impl Serialize for Money {
     /// A JSON number with exactly two decimals, where the format can carry one.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.to_string())
-            .map_err(ser::Error::custom)?
-            .serialize(serializer)
+        RawValue::from_string(self.to_string()).map_err(ser::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -119,27 +113,16 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for written in [
-            "-0.01",
-            "1000000.01",
-            "1e999",
-            "NaN",
-            "Infinity",
-            "0.001",
-            "12.345",
-            "\"1\"",
-            "null",
-        ] {
+        for written in
+            ["-0.01", "1000000.01", "1e999", "NaN", "Infinity", "0.001", "12.345", "\"1\"", "null"]
+        {
             assert!(read(written).is_err(), "{written}");
         }
     }
 
     #[test]
     fn every_hundredth_survives_the_double_between() {
-        for minor_units in (0..=100_000_000_u64)
-            .step_by(997)
-            .chain(99_999_000..=100_000_000)
-        {
+        for minor_units in (0..=100_000_000_u64).step_by(997).chain(99_999_000..=100_000_000) {
             let text = Money(minor_units).to_string();
             assert_eq!(read(&text).unwrap().minor_units(), minor_units, "{text}");
         }
@@ -148,14 +131,8 @@ mod tests {
     #[test]
     fn the_average_is_rounded_half_up() {
         let amounts = |list: &[u64]| list.iter().map(|&m| Money(m)).collect::<Vec<_>>();
-        assert_eq!(
-            Money::sum_and_average(&amounts(&[1, 2])),
-            Some((Money(3), Money(2)))
-        );
-        assert_eq!(
-            Money::sum_and_average(&amounts(&[1, 1, 2])),
-            Some((Money(4), Money(1)))
-        );
+        assert_eq!(Money::sum_and_average(&amounts(&[1, 2])), Some((Money(3), Money(2))));
+        assert_eq!(Money::sum_and_average(&amounts(&[1, 1, 2])), Some((Money(4), Money(1))));
         assert_eq!(Money::sum_and_average(&[]), None);
     }
 }

@@ -22,10 +22,7 @@ pub(crate) async fn read(
         health_status::URI => health_status::text(&handler.store).await,
         security_events::URI => security_events::text(&handler.events),
         _ => {
-            return Err(ErrorData::invalid_params(
-                format!("no resource `{uri}`"),
-                None,
-            ));
+            return Err(ErrorData::invalid_params(format!("no resource `{uri}`"), None));
         }
     };
     let contents = ResourceContents::text(text, uri).with_mime_type("application/json");

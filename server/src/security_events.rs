@@ -65,21 +65,12 @@ impl SecurityEvents {
         };
         *count = count.saturating_add(1);
         kept.recent.truncate(RECENT - 1);
-        kept.recent.push_front(Event {
-            at: Timestamp::now(),
-            severity,
-            kind,
-            detail,
-        });
+        kept.recent.push_front(Event { at: Timestamp::now(), severity, kind, detail });
     }
 
     pub(crate) fn summary(&self) -> Summary {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let Counts {
-            errors,
-            warnings,
-            info,
-        } = kept.counts;
+        let Counts { errors, warnings, info } = kept.counts;
         Summary {
             total_events: errors.saturating_add(warnings).saturating_add(info),
             recent_events: kept.recent.iter().cloned().collect(),

@@ -76,9 +76,7 @@ impl Store {
             .map_err(StoreError::Unopenable)?;
         sqlx::migrate!("../migrations/sqlite").run(&pool).await?;
         if demo_rows == DemoRows::Insert {
-            sqlx::raw_sql(include_str!("store/demo_rows.sql"))
-                .execute(&pool)
-                .await?;
+            sqlx::raw_sql(include_str!("store/demo_rows.sql")).execute(&pool).await?;
         }
         Ok(Self { pool })
     }
@@ -104,9 +102,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 impl Store {
     /// Takes the tables away under the running store.
     pub(crate) async fn break_for_test(&self) {
-        sqlx::raw_sql("drop table ticket; drop table customer")
-            .execute(&self.pool)
-            .await
-            .unwrap();
+        sqlx::raw_sql("drop table ticket; drop table customer").execute(&self.pool).await.unwrap();
     }
 }

@@ -87,25 +87,22 @@ fn route<T: CustomerTool>() -> ToolRoute<CustomerHandler> {
                 .open_world(false),
         );
     let rules = Arc::new(rules);
-    ToolRoute::new_dyn(
-        tool,
-        move |context: ToolCallContext<'_, CustomerHandler>| {
-            let rules = Arc::clone(&rules);
-            Box::pin(async move {
-                let caller = caller_of(&context)?;
-                let handler = context.service;
-                let arguments = Value::Object(context.arguments.unwrap_or_default());
-                let answer = match outcome::<T>(&rules, &handler.store, &caller, arguments).await {
-                    Ok(text) => structured(&text)?,
-                    Err(failure) => {
-                        failure.report::<T>(&handler.events);
-                        CallToolResult::error(vec![ContentBlock::text(failure.to_string())])
-                    }
-                };
-                Ok(CallToolResponse::from(answer))
-            })
-        },
-    )
+    ToolRoute::new_dyn(tool, move |context: ToolCallContext<'_, CustomerHandler>| {
+        let rules = Arc::clone(&rules);
+        Box::pin(async move {
+            let caller = caller_of(&context)?;
+            let handler = context.service;
+            let arguments = Value::Object(context.arguments.unwrap_or_default());
+            let answer = match outcome::<T>(&rules, &handler.store, &caller, arguments).await {
+                Ok(text) => structured(&text)?,
+                Err(failure) => {
+                    failure.report::<T>(&handler.events);
+                    CallToolResult::error(vec![ContentBlock::text(failure.to_string())])
+                }
+            };
+            Ok(CallToolResponse::from(answer))
+        })
+    })
 }
 
 async fn outcome<T: CustomerTool>(
@@ -117,15 +114,13 @@ async fn outcome<T: CustomerTool>(
     rules.check(&arguments)?;
     let arguments: T::Arguments =
         serde_json::from_value(arguments).map_err(|e| ToolFailure::Arguments(e.to_string()))?;
-    let outcome = T::call(store, caller, arguments)
-        .await
-        .map_err(|error| match error {
-            StoreError::NoSuchCustomer(_) => ToolFailure::NoSuchCustomer(error),
-            _ => {
-                tracing::error!(tool = T::NAME, error = ?error, "the customer store failed");
-                ToolFailure::Store
-            }
-        })?;
+    let outcome = T::call(store, caller, arguments).await.map_err(|error| match error {
+        StoreError::NoSuchCustomer(_) => ToolFailure::NoSuchCustomer(error),
+        _ => {
+            tracing::error!(tool = T::NAME, error = ?error, "the customer store failed");
+            ToolFailure::Store
+        }
+    })?;
     serde_json::to_string(&outcome).map_err(|error| {
         tracing::error!(tool = T::NAME, %error, "an outcome cannot be written as JSON");
         ToolFailure::Store
@@ -173,10 +168,7 @@ impl Rules {
     }
 
     fn check(&self, arguments: &Value) -> Result<(), ToolFailure> {
-        let validator = self
-            .0
-            .as_ref()
-            .map_err(|cause| ToolFailure::Arguments(cause.clone()))?;
+        let validator = self.0.as_ref().map_err(|cause| ToolFailure::Arguments(cause.clone()))?;
         let complaints: Vec<String> = validator
             .iter_errors(arguments)
             .take(MAX_COMPLAINTS)

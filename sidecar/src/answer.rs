@@ -44,17 +44,10 @@ pub(crate) async fn relay(
             let chunks = body.into_data_stream().map_err(axum::Error::new);
             let chunks = with_idle_limit(chunks, limits.stream_idle_timeout);
             let events = sse::relayed(chunks, listing, limits.max_list_bytes);
-            Ok(answer(
-                StatusCode::OK,
-                Some("text/event-stream"),
-                Body::from_stream(events),
-            ))
+            Ok(answer(StatusCode::OK, Some("text/event-stream"), Body::from_stream(events)))
         }
         (status, _) => {
-            tracing::warn!(
-                status = status.as_u16(),
-                "the upstream's answer is not relayed"
-            );
+            tracing::warn!(status = status.as_u16(), "the upstream's answer is not relayed");
             Err(Rejection::UpstreamStatus)
         }
     }
@@ -63,10 +56,7 @@ pub(crate) async fn relay(
 /// Success, and the statuses with which MCP servers send a JSON-RPC error. An upstream's 401 and
 /// 403 are about the gate's credentials, not the caller's, and would send a client astray.
 fn is_relayed(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND
-    )
+    matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
 }
 
 enum MediaType {
@@ -84,9 +74,7 @@ fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     if essence.eq_ignore_ascii_case("application/json") {
         return Some(MediaType::Json);
     }
-    essence
-        .eq_ignore_ascii_case("text/event-stream")
-        .then_some(MediaType::EventStream)
+    essence.eq_ignore_ascii_case("text/event-stream").then_some(MediaType::EventStream)
 }
 
 async fn narrowed_json(

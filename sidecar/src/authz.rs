@@ -77,12 +77,7 @@ impl Policies {
         claims: &Claims,
         message: Message,
     ) -> Result<Authorized<Message>, Rejection> {
-        let permitted = |message, by| {
-            Ok(Authorized {
-                value: message,
-                determining_policies: by,
-            })
-        };
+        let permitted = |message, by| Ok(Authorized { value: message, determining_policies: by });
         // Clients tell from its answer in which era to speak, so it is for everyone who has a
         // token (DESIGN section 6).
         if message.method().name == DISCOVER {
@@ -92,11 +87,7 @@ impl Policies {
         let Some(action) = self.action(message.method(), target) else {
             return Err(absent(target));
         };
-        let asked = AccessRequest {
-            principal: Principal::of(claims),
-            action,
-            target,
-        };
+        let asked = AccessRequest { principal: Principal::of(claims), action, target };
         let context = match action.context(message.arguments()) {
             Ok(context) => context,
             // From whom the tool is hidden, its arguments are too.
@@ -108,11 +99,7 @@ impl Policies {
         match self.ask(&asked, &context) {
             Verdict::Permitted(by) => permitted(message, by),
             Verdict::Failed(policies) => {
-                tracing::error!(
-                    action = action.name(),
-                    ?policies,
-                    "policies failed to evaluate"
-                );
+                tracing::error!(action = action.name(), ?policies, "policies failed to evaluate");
                 Err(Rejection::EvaluationFailed)
             }
             Verdict::Refused(policies) => Err(self.why_not(&asked, &context, policies)?),
@@ -132,11 +119,7 @@ impl Policies {
         let hidden = asked.target != Target::Server
             && self.denied_tools == Disclosure::Hidden
             && !self.may_ever(asked)?;
-        Ok(if hidden {
-            absent(asked.target)
-        } else {
-            Rejection::Denied { policies }
-        })
+        Ok(if hidden { absent(asked.target) } else { Rejection::Denied { policies } })
     }
 
     /// The scopes that this request needs, when more scopes would permit it: a smallest set, found
@@ -147,19 +130,14 @@ impl Policies {
         context: &Context,
     ) -> Option<Vec<String>> {
         let permits = |scopes: &BTreeSet<String>| {
-            matches!(
-                self.ask(&asked.with_scopes(scopes), context),
-                Verdict::Permitted(_)
-            )
+            matches!(self.ask(&asked.with_scopes(scopes), context), Verdict::Permitted(_))
         };
         let mut scopes = self.attainable_scopes(asked);
         if !permits(&scopes) {
             return None;
         }
-        let (held, lacking): (Vec<String>, Vec<String>) = scopes
-            .iter()
-            .cloned()
-            .partition(|scope| asked.principal.scopes.contains(scope));
+        let (held, lacking): (Vec<String>, Vec<String>) =
+            scopes.iter().cloned().partition(|scope| asked.principal.scopes.contains(scope));
         for scope in lacking.into_iter().chain(held) {
             scopes.remove(&scope);
             if !permits(&scopes) {
@@ -171,13 +149,7 @@ impl Policies {
 
     /// What the caller could hold after a step-up.
     fn attainable_scopes(&self, asked: &AccessRequest<'_>) -> BTreeSet<String> {
-        asked
-            .principal
-            .scopes
-            .iter()
-            .chain(&self.advertised_scopes)
-            .cloned()
-            .collect()
+        asked.principal.scopes.iter().chain(&self.advertised_scopes).cloned().collect()
     }
 
     /// Whether the caller could use this with some arguments, after a step-up if need be.

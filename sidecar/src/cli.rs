@@ -55,11 +55,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to do if the terminal is gone.
             drop(error.print());
-            return if error.use_stderr() {
-                misused()
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { misused() } else { ExitCode::SUCCESS };
         }
     };
     let runtime = match tokio::runtime::Runtime::new() {
@@ -76,9 +72,7 @@ pub fn main() -> ExitCode {
 fn load(path: &Path) -> Result<Config, ConfigError> {
     let config = Config::load(path)?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_env_filter(filter);
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
     let json = match config.log_format {
         LogFormat::Auto => !io::stderr().is_terminal(),
         LogFormat::Json => true,

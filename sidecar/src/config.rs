@@ -164,9 +164,7 @@ impl fmt::Display for ConfigError {
             [Problem { key, what }] => write!(f, ": `{key}` {what}"),
             several => {
                 write!(f, " has {} problems:", several.len())?;
-                several
-                    .iter()
-                    .try_for_each(|p| write!(f, "\n  `{}` {}", p.key, p.what))
+                several.iter().try_for_each(|p| write!(f, "\n  `{}` {}", p.key, p.what))
             }
         }
     }
@@ -184,15 +182,9 @@ impl ResourceConfig {
 impl Config {
     /// Reads and resolves the file at `path`.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let failed = |problems| ConfigError {
-            file: path.to_owned(),
-            problems,
-        };
+        let failed = |problems| ConfigError { file: path.to_owned(), problems };
         let text = std::fs::read_to_string(path).map_err(|cause| {
-            failed(vec![Problem {
-                key: String::new(),
-                what: format!("cannot be read: {cause}"),
-            }])
+            failed(vec![Problem { key: String::new(), what: format!("cannot be read: {cause}") }])
         })?;
         let raw = RawConfig::parse(&text).map_err(failed)?;
         let folder = path.parent().unwrap_or(Path::new("."));

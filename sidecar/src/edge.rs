@@ -36,43 +36,29 @@ pub(crate) struct Neighbours {
 
 impl Neighbours {
     pub(crate) fn new(resource: &ResourceConfig) -> Self {
-        let mut hosts: HashSet<String> = resource
-            .allowed_hosts
-            .iter()
-            .map(|host| host.to_ascii_lowercase())
-            .collect();
+        let mut hosts: HashSet<String> =
+            resource.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         hosts.extend(authorities(&resource.public_url));
-        Self {
-            hosts,
-            origins: resource.allowed_origins.iter().cloned().collect(),
-        }
+        Self { hosts, origins: resource.allowed_origins.iter().cloned().collect() }
     }
 
     /// Refuses a page of another origin, and a name that some other server's DNS points at us
     /// (MCP 2026-07-28, streamable HTTP, DNS rebinding).
     pub(crate) fn require_ours(&self, head: &Parts) -> Result<(), Rejection> {
-        let mut hosts = head.headers.get_all(header::HOST).iter();
-        let in_header = hosts.next().and_then(|host| host.to_str().ok());
-        let host = head
-            .uri
-            .authority()
-            .map(|authority| authority.as_str())
-            .or(in_header);
-        let ours = host.is_some_and(|host| self.hosts.contains(&host.to_ascii_lowercase()));
-        if !ours || hosts.next().is_some() {
+        let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let in_headers = head.headers.get_all(header::HOST).iter().map(|host| host.as_bytes());
+        let mut hosts = authority.into_iter().chain(in_headers).peekable();
+        let ours = |host: &[u8]| {
+            std::str::from_utf8(host).is_ok_and(|h| self.hosts.contains(&h.to_ascii_lowercase()))
+        };
+        if hosts.peek().is_none() || !hosts.all(ours) {
             return Err(Rejection::WrongHost);
         }
         let mut origins = head.headers.get_all(header::ORIGIN).iter();
         let known = |origin: &http::HeaderValue| {
-            origin
-                .to_str()
-                .is_ok_and(|origin| self.origins.contains(origin))
+            origin.to_str().is_ok_and(|origin| self.origins.contains(origin))
         };
-        if origins.all(known) {
-            Ok(())
-        } else {
-            Err(Rejection::ForeignOrigin)
-        }
+        if origins.all(known) { Ok(()) } else { Err(Rejection::ForeignOrigin) }
     }
 }
 
@@ -126,15 +112,10 @@ fn router(enforcer: Arc<Enforcer>, endpoint: &str) -> Router {
         router = router.route(path, get(resource_metadata));
     }
     if let Some(jwks) = enforcer.upstream.assertion_jwks() {
-        router = router.route(
-            ASSERTION_JWKS_PATH,
-            get(move || std::future::ready(json(jwks.clone()))),
-        );
+        router =
+            router.route(ASSERTION_JWKS_PATH, get(move || std::future::ready(json(jwks.clone()))));
     }
-    router
-        .fallback(nothing_here)
-        .layer(CatchPanicLayer::new())
-        .with_state(enforcer)
+    router.fallback(nothing_here).layer(CatchPanicLayer::new()).with_state(enforcer)
 }
 
 async fn mcp_endpoint(

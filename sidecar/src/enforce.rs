@@ -62,10 +62,7 @@ async fn decide_then_forward(
     request: Request<Body>,
     record: &mut OpenRecord,
 ) -> Result<Response<Body>, Rejection> {
-    let _slot = enforcer
-        .slots
-        .try_acquire()
-        .map_err(|_| Rejection::Overloaded)?;
+    let _slot = enforcer.slots.try_acquire().map_err(|_| Rejection::Overloaded)?;
     let (head, body) = request.into_parts();
     enforcer.neighbours.require_ours(&head)?;
 
@@ -97,22 +94,13 @@ async fn decide_then_forward(
 /// Streams and sessions of the legacy era are not served, so neither are GET and DELETE; a caller
 /// without a token learns where to get one before it learns that.
 fn require_post(head: &Parts) -> Result<(), Rejection> {
-    if head.method == Method::POST {
-        Ok(())
-    } else {
-        Err(Rejection::NotPost)
-    }
+    if head.method == Method::POST { Ok(()) } else { Err(Rejection::NotPost) }
 }
 
 /// The whole body or a refusal; nothing is ever judged in part.
 async fn read_body(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, Rejection> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    if announced
-        .and_then(|n| n.parse::<usize>().ok())
-        .is_some_and(|n| n > limits.max_body_bytes)
-    {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n > limits.max_body_bytes) {
         return Err(Rejection::BodyTooLarge);
     }
     let read = Limited::new(body, limits.max_body_bytes).collect();

@@ -77,9 +77,7 @@ pub(crate) struct OpenRecord {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self {
-            subscribers: broadcast::Sender::new(SUBSCRIBER_BACKLOG),
-        }
+        Self { subscribers: broadcast::Sender::new(SUBSCRIBER_BACKLOG) }
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<DecisionRecord>> {

@@ -90,18 +90,14 @@ impl Gate {
     /// until it does.
     pub async fn prepare(config: &Config) -> Result<Self, StartError> {
         let listener = &config.listener;
-        let tls = RustlsConfig::from_pem_file(&listener.certificate, &listener.key)
-            .await
-            .map_err(|cause| StartError::Tls {
+        let tls = RustlsConfig::from_pem_file(&listener.certificate, &listener.key).await.map_err(
+            |cause| StartError::Tls {
                 certificate: listener.certificate.clone(),
                 key: listener.key.clone(),
                 cause,
-            })?;
-        let issuers: Vec<&str> = config
-            .issuers
-            .iter()
-            .map(|i| i.identifier.as_str())
-            .collect();
+            },
+        )?;
+        let issuers: Vec<&str> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
         let enforcer = Enforcer {
             neighbours: Neighbours::new(&config.resource),
             verifier: TokenVerifier::new(&config.issuers, config.resource.identifier())?,
@@ -109,10 +105,7 @@ impl Gate {
             ledger: Ledger::new(),
             upstream: Upstream::new(config)?,
             metadata: ResourceMetadata::new(&config.resource, &issuers),
-            manner: Manner {
-                style: config.answers.refusals,
-                policies: config.answers.policies,
-            },
+            manner: Manner { style: config.answers.refusals, policies: config.answers.policies },
             limits: config.limits.clone(),
             slots: Semaphore::new(config.limits.max_concurrent_requests),
         };
@@ -151,11 +144,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Gate {
-        enforcer,
-        endpoint,
-        tls,
-    } = gate;
+    let Gate { enforcer, endpoint, tls } = gate;
     // Dropped at the end, which stops them.
     let mut background = JoinSet::new();
     let following = Arc::clone(&enforcer);

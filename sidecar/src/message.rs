@@ -143,31 +143,21 @@ impl Envelope {
             None => None,
             Some(member) => Some(self.named_target(member)?),
         };
-        if method.calls_a_tool()
-            && self
-                .param("arguments")
-                .is_some_and(|a| a.as_object().is_none())
+        if method.calls_a_tool() && self.param("arguments").is_some_and(|a| a.as_object().is_none())
         {
             return Err(Rejection::InvalidParams);
         }
         confirm(headers, mirrored::METHOD, Some(&self.method), era)?;
         confirm(headers, mirrored::NAME, target.as_deref(), era)?;
-        Ok(Message {
-            id: self.id,
-            method,
-            era,
-            target,
-            params: self.params,
-        })
+        Ok(Message { id: self.id, method, era, target, params: self.params })
     }
 
     /// Every way in which body and headers can disagree about the era is refused.
     fn era(&self, headers: &HeaderMap) -> Result<Era, Rejection> {
         let header = mirrored::single(headers, mirrored::PROTOCOL_VERSION)?;
         let known = |text: &str| {
-            ProtocolVersion::named(text).ok_or_else(|| Rejection::UnsupportedVersion {
-                requested: text.to_owned(),
-            })
+            ProtocolVersion::named(text)
+                .ok_or_else(|| Rejection::UnsupportedVersion { requested: text.to_owned() })
         };
         let header_version = header.as_deref().map(known).transpose()?;
         let Some(claim) = self.meta_member(META_VERSION) else {
@@ -181,15 +171,9 @@ impl Envelope {
             return Err(Rejection::HeaderMismatch(mirrored::PROTOCOL_VERSION));
         }
         if !claimed.is_modern() || self.method == "initialize" {
-            return Err(Rejection::UnsupportedVersion {
-                requested: claimed.as_str().to_owned(),
-            });
+            return Err(Rejection::UnsupportedVersion { requested: claimed.as_str().to_owned() });
         }
-        if self
-            .meta_member(META_CAPABILITIES)
-            .and_then(Json::as_object)
-            .is_none()
-        {
+        if self.meta_member(META_CAPABILITIES).and_then(Json::as_object).is_none() {
             return Err(Rejection::MissingMeta);
         }
         Ok(Era::Modern(claimed))
@@ -262,18 +246,11 @@ impl Message {
 /// some reader takes for something else is not looked at.
 fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let media_type = types
-        .next()
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let media_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = media_type.split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|e| e.eq_ignore_ascii_case("application/json"));
+    let is_json = parts.next().is_some_and(|e| e.eq_ignore_ascii_case("application/json"));
     let is_utf8 = parts.all(|parameter| {
-        let charset = parameter
-            .split_once('=')
-            .filter(|(n, _)| n.eq_ignore_ascii_case("charset"));
+        let charset = parameter.split_once('=').filter(|(n, _)| n.eq_ignore_ascii_case("charset"));
         charset.is_some_and(|(_, value)| value.trim_matches('"').eq_ignore_ascii_case("utf-8"))
     });
     if types.next().is_some() || !is_json || !is_utf8 {
@@ -283,11 +260,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
         .get_all(header::CONTENT_ENCODING)
         .iter()
         .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if encoded {
-        Err(Rejection::EncodedBody)
-    } else {
-        Ok(())
-    }
+    if encoded { Err(Rejection::EncodedBody) } else { Ok(()) }
 }
 
 /// A mirrored header says what the body says. Modern requests must carry it, legacy ones may.

@@ -280,10 +280,7 @@ impl Rejection {
         let status = self.status_for(status, manner, asked);
         let mut response = (status, Body::from(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge(metadata) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
@@ -406,13 +403,7 @@ impl JsonFault {
 fn answer(asked: &Asked, member: &str, value: Json) -> Vec<u8> {
     let mut answer = Object::default();
     answer.set("jsonrpc", Json::from("2.0"));
-    answer.set(
-        "id",
-        asked
-            .id
-            .as_ref()
-            .map_or(Json::Null, |id| id.as_json().clone()),
-    );
+    answer.set("id", asked.id.as_ref().map_or(Json::Null, |id| id.as_json().clone()));
     answer.set(member, value);
     let mut out = Vec::with_capacity(256);
     answer.write(&mut out);

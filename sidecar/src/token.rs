@@ -64,9 +64,7 @@ impl BearerToken {
     /// (RFC 6750 section 2.1, MCP 2026-07-28 authorization).
     pub(crate) fn from_request(uri: &Uri, headers: &HeaderMap) -> Result<Self, Rejection> {
         let in_query = uri.query().unwrap_or_default().split('&').any(|pair| {
-            pair.split('=')
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case("access_token"))
+            pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("access_token"))
         });
         if in_query {
             return Err(Rejection::TokenInQuery);
@@ -146,10 +144,7 @@ impl TokenVerifier {
         if header.crit.is_some() {
             return Err(Rejection::MalformedToken);
         }
-        let kid = header
-            .kid
-            .filter(|kid| !kid.is_empty())
-            .ok_or(Rejection::NoKeyId)?;
+        let kid = header.kid.filter(|kid| !kid.is_empty()).ok_or(Rejection::NoKeyId)?;
         // Keys belong to an issuer, so a token of a stranger causes no look-up at all.
         let claimed: UnverifiedIssuer = segment(&token.0, 1)?;
         let issuer = self
@@ -197,13 +192,8 @@ fn rejection_of(kind: &ErrorKind) -> Rejection {
 
 /// The JSON in one of the token's segments; canonical base64url only (RFC 7515 section 2).
 fn segment<T: DeserializeOwned>(token: &str, position: usize) -> Result<T, Rejection> {
-    let encoded = token
-        .split('.')
-        .nth(position)
-        .ok_or(Rejection::MalformedToken)?;
-    let decoded = URL_SAFE_NO_PAD
-        .decode(encoded)
-        .map_err(|_| Rejection::MalformedToken)?;
+    let encoded = token.split('.').nth(position).ok_or(Rejection::MalformedToken)?;
+    let decoded = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Rejection::MalformedToken)?;
     serde_json::from_slice(&decoded).map_err(|_| match position {
         0 => Rejection::MalformedToken,
         _ => Rejection::MalformedClaims,
@@ -262,10 +252,7 @@ impl TryFrom<RawClaims> for Claims {
             (None, Some(OneOrSeveral::Several(scp))) => scp,
             (None, None) => Vec::new(),
         };
-        let client_id = raw
-            .client_id
-            .or(raw.azp)
-            .ok_or(Rejection::MalformedClaims)?;
+        let client_id = raw.client_id.or(raw.azp).ok_or(Rejection::MalformedClaims)?;
         if raw.sub.is_empty() || client_id.is_empty() {
             return Err(Rejection::MalformedClaims);
         }
@@ -274,10 +261,7 @@ impl TryFrom<RawClaims> for Claims {
             sub: raw.sub,
             client_id,
             jti: raw.jti,
-            scopes: scopes
-                .into_iter()
-                .filter(|scope| !scope.is_empty())
-                .collect(),
+            scopes: scopes.into_iter().filter(|scope| !scope.is_empty()).collect(),
         })
     }
 }
@@ -327,21 +311,9 @@ mod tests {
             ("/mcp", vec!["Bearer"], "no-token"),
             ("/mcp", vec!["Bearer "], "malformed-token"),
             ("/mcp", vec!["Bearer a b"], "malformed-token"),
-            (
-                "/mcp",
-                vec!["Bearer a.b.c, Bearer d.e.f"],
-                "malformed-token",
-            ),
-            (
-                "/mcp",
-                vec!["Bearer a.b.c", "Bearer a.b.c"],
-                "several-credentials",
-            ),
-            (
-                "/mcp?access_token=a.b.c",
-                vec!["Bearer a.b.c"],
-                "token-in-query",
-            ),
+            ("/mcp", vec!["Bearer a.b.c, Bearer d.e.f"], "malformed-token"),
+            ("/mcp", vec!["Bearer a.b.c", "Bearer a.b.c"], "several-credentials"),
+            ("/mcp?access_token=a.b.c", vec!["Bearer a.b.c"], "token-in-query"),
             ("/mcp?x=1&ACCESS_TOKEN=a", vec![], "token-in-query"),
         ] {
             assert_eq!(extract(uri, &values), Err(reason), "{uri} {values:?}");
@@ -354,9 +326,6 @@ mod tests {
 
     #[test]
     fn a_token_shows_nothing_of_itself() {
-        assert_eq!(
-            format!("{:?}", BearerToken("secret".to_owned())),
-            "BearerToken(redacted)"
-        );
+        assert_eq!(format!("{:?}", BearerToken("secret".to_owned())), "BearerToken(redacted)");
     }
 }

@@ -61,9 +61,7 @@ pub enum UnusableUpstream {
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream")
-            .field("uri", &self.uri)
-            .finish_non_exhaustive()
+        f.debug_struct("Upstream").field("uri", &self.uri).finish_non_exhaustive()
     }
 }
 
@@ -133,10 +131,7 @@ impl Upstream {
             headers.insert(mirrored::PROTOCOL_VERSION, version);
         }
         if message.era().is_modern() {
-            headers.insert(
-                mirrored::METHOD,
-                HeaderValue::from_static(message.method().name),
-            );
+            headers.insert(mirrored::METHOD, HeaderValue::from_static(message.method().name));
             if let Some(name) = message.target_name().and_then(mirrored::encoded) {
                 headers.insert(mirrored::NAME, name);
             }
@@ -156,21 +151,15 @@ fn tls(config: &UpstreamConfig) -> Result<ClientConfig, UnusableUpstream> {
     .map_err(|e| UnusableUpstream::Tls(e.to_string()))?;
     let Some(path) = &config.ca else {
         use hyper_rustls::ConfigBuilderExt as _;
-        let builder = builder
-            .with_native_roots()
-            .map_err(|e| UnusableUpstream::Tls(e.to_string()))?;
+        let builder =
+            builder.with_native_roots().map_err(|e| UnusableUpstream::Tls(e.to_string()))?;
         return Ok(builder.with_no_client_auth());
     };
-    let unreadable = |cause: String| UnusableUpstream::Authority {
-        path: path.clone(),
-        cause,
-    };
+    let unreadable = |cause: String| UnusableUpstream::Authority { path: path.clone(), cause };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))? {
         let certificate = certificate.map_err(|e| unreadable(e.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|e| unreadable(e.to_string()))?;
+        roots.add(certificate).map_err(|e| unreadable(e.to_string()))?;
     }
     if roots.is_empty() {
         return Err(unreadable("it holds no certificate".to_owned()));

@@ -60,11 +60,7 @@ pub async fn converse(
         for call in calls {
             let (outcome, succeeded) = execute(session, &call).await;
             told.push((call.clone(), outcome.clone()));
-            steps.push(Step {
-                call,
-                outcome,
-                succeeded,
-            });
+            steps.push(Step { call, outcome, succeeded });
         }
         conversation.tell(told);
     }

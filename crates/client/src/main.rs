@@ -52,10 +52,8 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let secret = std::fs::read_to_string(&arguments.client_secret_file)
         .with_context(|| format!("cannot read `{}`", arguments.client_secret_file.display()))?;
-    let credentials = Credentials {
-        client_id: arguments.client_id,
-        client_secret: secret.trim().to_owned(),
-    };
+    let credentials =
+        Credentials { client_id: arguments.client_id, client_secret: secret.trim().to_owned() };
     let http = http_client(arguments.ca.as_deref())?;
     let tokens =
         Arc::new(TokenSource::discover(http.clone(), &arguments.gate, &credentials, &[]).await?);

@@ -96,9 +96,7 @@ impl Conversation {
             })
             .unzip();
         let asked = std::mem::take(&mut self.0).append_message(calls);
-        self.0 = responses
-            .into_iter()
-            .fold(asked, ChatRequest::append_message);
+        self.0 = responses.into_iter().fold(asked, ChatRequest::append_message);
     }
 }
 
@@ -117,23 +115,16 @@ impl Model {
             .with_reqwest(http)
             .append_provider_config(AdapterKind::OpenAI, config)
             .build()
-            .map_err(|cause| ModelError {
-                model: name.clone(),
-                cause: cause.to_string(),
-            })?;
+            .map_err(|cause| ModelError { model: name.clone(), cause: cause.to_string() })?;
         Ok(Self { client, name })
     }
 
     /// The model's next turn.
     pub async fn turn(&self, conversation: &Conversation) -> Result<Turn, ModelError> {
-        let answer = self
-            .client
-            .exec_chat(&self.name, conversation.0.clone(), None)
-            .await
-            .map_err(|cause| ModelError {
-                model: self.name.clone(),
-                cause: cause.to_string(),
-            })?;
+        let answer =
+            self.client.exec_chat(&self.name, conversation.0.clone(), None).await.map_err(
+                |cause| ModelError { model: self.name.clone(), cause: cause.to_string() },
+            )?;
         let text = answer.first_text().map(str::to_owned);
         let calls: Vec<Call> = answer.into_tool_calls().into_iter().map(Call).collect();
         // Some providers call tools and say "stop" in one breath: the calls count.

@@ -52,11 +52,7 @@ const PARTS: [Part; 2] = [
         closing: |result| {
             let total = result.pointer("/calculation/total").and_then(Value::as_f64);
             let total = total.unwrap_or_default();
-            let verdict = if total > 500.0 {
-                "qualifies"
-            } else {
-                "does not qualify"
-            };
+            let verdict = if total > 500.0 { "qualifies" } else { "does not qualify" };
             format!(
                 "The purchases of CUST67890 come to {total:.2}; the customer {verdict} as premium."
             )
@@ -89,23 +85,14 @@ async fn complete(Json(request): Json<Request>) -> impl IntoResponse {
 /// Calls the tool of the part whose cue the user gave, and closes with what it returned.
 fn choose(request: &Request) -> Value {
     let said = |role: &str| {
-        let of_role = request
-            .messages
-            .iter()
-            .rev()
-            .find(|message| message.role == role);
-        of_role
-            .map(|message| text(&message.content))
-            .unwrap_or_default()
+        let of_role = request.messages.iter().rev().find(|message| message.role == role);
+        of_role.map(|message| text(&message.content)).unwrap_or_default()
     };
     let user = said("user");
     let Some(part) = PARTS.iter().find(|part| user.contains(part.cue)) else {
         return json!({ "role": "assistant", "content": "I have rehearsed no answer to this." });
     };
-    let returned = request
-        .messages
-        .last()
-        .filter(|message| message.role == "tool");
+    let returned = request.messages.last().filter(|message| message.role == "tool");
     if let Some(message) = returned {
         let content = text(&message.content);
         let closing = match serde_json::from_str::<Value>(&content) {
@@ -114,15 +101,12 @@ fn choose(request: &Request) -> Value {
         };
         return json!({ "role": "assistant", "content": closing });
     }
-    let offered = request.tools.iter().any(|tool| {
-        tool.pointer("/function/name")
-            .is_some_and(|name| name == part.tool)
-    });
+    let offered = request
+        .tools
+        .iter()
+        .any(|tool| tool.pointer("/function/name").is_some_and(|name| name == part.tool));
     if !offered {
-        let content = format!(
-            "I would need the tool `{}`, which I was not offered.",
-            part.tool
-        );
+        let content = format!("I would need the tool `{}`, which I was not offered.", part.tool);
         return json!({ "role": "assistant", "content": content });
     }
     let arguments = (part.arguments)().to_string();
@@ -138,11 +122,9 @@ fn choose(request: &Request) -> Value {
 fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect::<Vec<_>>()
-            .join(""),
+        Value::Array(parts) => {
+            parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("")
+        }
         _ => String::new(),
     }
 }

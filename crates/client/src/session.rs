@@ -69,10 +69,7 @@ impl Session {
         era: Era,
     ) -> Result<Self, SessionError> {
         let transport = StreamableHttpClientTransport::with_client(
-            AuthorizedHttp {
-                http,
-                tokens: Arc::clone(&tokens),
-            },
+            AuthorizedHttp { http, tokens: Arc::clone(&tokens) },
             StreamableHttpClientTransportConfig::with_uri(url),
         );
         let us = Implementation::new("cedargate-chat", env!("CARGO_PKG_VERSION"));
@@ -143,16 +140,10 @@ pub fn text_of(result: &CallToolResult) -> String {
         .iter()
         .map(|part| match part.as_text() {
             Some(text) => text.text.clone(),
-            None => serde_json::to_value(part)
-                .unwrap_or(Value::Null)
-                .to_string(),
+            None => serde_json::to_value(part).unwrap_or(Value::Null).to_string(),
         })
         .collect();
-    if parts.is_empty() {
-        "the tool returned nothing".to_owned()
-    } else {
-        parts.join("\n")
-    }
+    if parts.is_empty() { "the tool returned nothing".to_owned() } else { parts.join("\n") }
 }
 
 /// RFC 6750 section 3.1: the scopes that a challenge names.
@@ -162,9 +153,7 @@ fn refused(error: ServiceError) -> SessionError {
         && let Some((_, rest)) = challenge.split_once("scope=\"")
         && let Some((scopes, _)) = rest.split_once('"')
     {
-        return SessionError::StepUp {
-            required: scopes.split(' ').map(str::to_owned).collect(),
-        };
+        return SessionError::StepUp { required: scopes.split(' ').map(str::to_owned).collect() };
     }
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -250,9 +239,7 @@ impl StreamableHttpClient for AuthorizedHttp {
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), TransportError> {
         let token = self.token().await?;
-        self.http
-            .delete_session(uri, session_id, token, headers)
-            .await
+        self.http.delete_session(uri, session_id, token, headers).await
     }
 
     async fn get_stream(
@@ -264,8 +251,6 @@ impl StreamableHttpClient for AuthorizedHttp {
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<sse_stream::Sse, SseError>>, TransportError> {
         let token = self.token().await?;
-        self.http
-            .get_stream(uri, session_id, last_event_id, token, headers)
-            .await
+        self.http.get_stream(uri, session_id, last_event_id, token, headers).await
     }
 }

@@ -25,9 +25,7 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("client_id", &self.client_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("client_id", &self.client_id).finish_non_exhaustive()
     }
 }
 
@@ -82,9 +80,7 @@ pub enum TokenError {
 
 impl std::fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenSource")
-            .field("resource", &self.resource)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenSource").field("resource", &self.resource).finish_non_exhaustive()
     }
 }
 
@@ -112,15 +108,9 @@ impl TokenSource {
     ) -> Result<Self, TokenError> {
         let url = inserted(resource, "oauth-protected-resource")?;
         let metadata: ResourceMetadata = document(&http, &url).await?;
-        let foreign = |url: &Url, what: String| TokenError::Metadata {
-            url: url.to_string(),
-            what,
-        };
+        let foreign = |url: &Url, what: String| TokenError::Metadata { url: url.to_string(), what };
         if metadata.resource != resource {
-            return Err(foreign(
-                &url,
-                format!("it is about `{}`", metadata.resource),
-            ));
+            return Err(foreign(&url, format!("it is about `{}`", metadata.resource)));
         }
         let issuer = metadata.authorization_servers.first();
         let issuer = issuer.ok_or_else(|| foreign(&url, "no authorization server".to_owned()))?;
@@ -148,11 +138,7 @@ impl TokenSource {
     /// A token that is good for another minute at least.
     pub async fn bearer(&self) -> Result<String, TokenError> {
         let mut state = self.state.lock().await;
-        if let Some(held) = state
-            .held
-            .as_ref()
-            .filter(|held| Instant::now() < held.renew_at)
-        {
+        if let Some(held) = state.held.as_ref().filter(|held| Instant::now() < held.renew_at) {
             return Ok(held.token.clone());
         }
         let held = self.fetch(&state.wanted).await?;
@@ -169,18 +155,9 @@ impl TokenSource {
     /// Steps up: from now on asks for these scopes as well as those it holds.
     pub async fn widen(&self, scopes: &[String]) -> Result<(), TokenError> {
         let mut state = self.state.lock().await;
-        let granted = state
-            .held
-            .as_ref()
-            .and_then(|held| held.granted.clone())
-            .unwrap_or_default();
-        let wanted: BTreeSet<String> = state
-            .wanted
-            .iter()
-            .cloned()
-            .chain(granted)
-            .chain(scopes.iter().cloned())
-            .collect();
+        let granted = state.held.as_ref().and_then(|held| held.granted.clone()).unwrap_or_default();
+        let wanted: BTreeSet<String> =
+            state.wanted.iter().cloned().chain(granted).chain(scopes.iter().cloned()).collect();
         // The old token stays in use if the authorization server refuses.
         state.held = Some(self.fetch(&wanted).await?);
         state.wanted = wanted;
@@ -207,12 +184,9 @@ impl TokenSource {
                 },
             })?;
         let lifetime = answer.expires_in().unwrap_or(DEFAULT_LIFETIME);
-        let scopes = answer.scopes().map(|scopes| {
-            scopes
-                .iter()
-                .map(|scope| scope.to_string())
-                .collect::<BTreeSet<_>>()
-        });
+        let scopes = answer
+            .scopes()
+            .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect::<BTreeSet<_>>());
         Ok(Held {
             token: answer.access_token().secret().clone(),
             granted: scopes,
@@ -246,10 +220,8 @@ async fn document<T: DeserializeOwned>(http: &Client, url: &Url) -> Result<T, To
         .and_then(reqwest::Response::error_for_status)
         .map_err(unreachable)?;
     let body = response.bytes().await.map_err(unreachable)?;
-    serde_json::from_slice(&body).map_err(|cause| TokenError::Metadata {
-        url: url.to_string(),
-        what: cause.to_string(),
-    })
+    serde_json::from_slice(&body)
+        .map_err(|cause| TokenError::Metadata { url: url.to_string(), what: cause.to_string() })
 }
 
 async fn send(http: Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {

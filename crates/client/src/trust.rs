@@ -16,15 +16,12 @@ pub struct Untrustworthy {
 /// `SSL_CERT_FILE` where that is set. It follows no redirect: credentials go where they are sent.
 pub fn http_client(ca: Option<&Path>) -> Result<Client, Untrustworthy> {
     let failed = |cause: String| Untrustworthy {
-        path: ca.map_or_else(
-            || "the system's certificates".to_owned(),
-            |p| p.display().to_string(),
-        ),
+        path: ca
+            .map_or_else(|| "the system's certificates".to_owned(), |p| p.display().to_string()),
         cause,
     };
-    let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT);
+    let mut builder =
+        Client::builder().redirect(redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT);
     if let Some(path) = ca {
         let pem = std::fs::read(path).map_err(|e| failed(e.to_string()))?;
         let authority = Certificate::from_pem_bundle(&pem).map_err(|e| failed(e.to_string()))?;

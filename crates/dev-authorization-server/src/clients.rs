@@ -63,11 +63,8 @@ impl Clients {
 
     /// Every scope that any client may ask for, sorted.
     pub fn scopes(&self) -> Vec<&str> {
-        let mut scopes: Vec<&str> = self
-            .0
-            .iter()
-            .flat_map(|c| c.allowed_scopes.iter().map(String::as_str))
-            .collect();
+        let mut scopes: Vec<&str> =
+            self.0.iter().flat_map(|c| c.allowed_scopes.iter().map(String::as_str)).collect();
         scopes.sort_unstable();
         scopes.dedup();
         scopes
@@ -119,13 +116,7 @@ mod tests {
     fn only_the_right_secret_authenticates() {
         let clients = one("right");
         assert!(clients.authenticate("a", "right").is_some());
-        for (id, secret) in [
-            ("a", "wrong"),
-            ("a", ""),
-            ("b", "right"),
-            ("b", ""),
-            ("", ""),
-        ] {
+        for (id, secret) in [("a", "wrong"), ("a", ""), ("b", "right"), ("b", ""), ("", "")] {
             assert!(clients.authenticate(id, secret).is_none(), "{id} {secret}");
         }
     }

@@ -24,13 +24,13 @@ use axum::{
 pub use axum_server::tls_rustls::RustlsConfig;
 use clients::Clients;
 use signing::SigningKey;
-use url::Url;
 
 /// What the server needs to know.
 #[derive(Debug)]
 pub struct Config {
-    /// The issuer identifier (RFC 8414 section 2): what `iss` will say, and where it is reached.
-    pub issuer: Url,
+    /// The issuer identifier (RFC 8414 section 2), without a slash at its end: what `iss` will
+    /// say, and where the server is reached.
+    pub issuer: String,
     /// Protected resources it issues tokens for (RFC 8707). The first is the default for a
     /// request that names none.
     pub resources: Vec<String>,
@@ -86,10 +86,7 @@ pub async fn run(
 
 fn router(config: Config) -> Router {
     Router::new()
-        .route(
-            "/.well-known/oauth-authorization-server",
-            get(metadata::document),
-        )
+        .route("/.well-known/oauth-authorization-server", get(metadata::document))
         .route("/.well-known/openid-configuration", get(metadata::document))
         .route("/jwks.json", get(metadata::jwks))
         .route("/token", post(token::grant))

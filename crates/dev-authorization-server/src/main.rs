@@ -1,11 +1,10 @@
 //! The development authorization server as a program of its own.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
 use dev_authorization_server::{Config, RustlsConfig, clients::Clients, run, signing::SigningKey};
-use url::Url;
 
 /// An OAuth 2.1 authorization server for development: three clients, random secrets, one machine
 #[derive(Debug, Parser)]
@@ -31,6 +30,7 @@ struct Arguments {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let arguments = Arguments::parse();
     let tls = RustlsConfig::from_pem_file(&arguments.certificate, &arguments.key)
@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         })?;
     let listener = std::net::TcpListener::bind(arguments.listen)
         .with_context(|| format!("cannot listen on `{}`", arguments.listen))?;
-    let issuer = Url::parse(&format!("https://{}", listener.local_addr()?))?;
+    let issuer = format!("https://{}", listener.local_addr()?);
     let clients = Clients::demo()?;
     println!("issuer {issuer}");
     for client in clients.iter() {

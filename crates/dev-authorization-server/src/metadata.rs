@@ -10,7 +10,7 @@ use crate::Issuer;
 /// Authorization server metadata (RFC 8414 section 2), with the members that OpenID Connect
 /// Discovery section 3 requires, so that one document serves clients that look for either.
 pub(crate) async fn document(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
-    let identifier = issuer.identifier();
+    let identifier = &issuer.config.issuer;
     Json(json!({
         "issuer": identifier,
         "token_endpoint": format!("{identifier}/token"),
@@ -32,11 +32,4 @@ pub(crate) async fn jwks(State(issuer): State<Arc<Issuer>>) -> Json<jsonwebtoken
 /// A sign of life for scripts.
 pub(crate) async fn health() -> Json<Value> {
     Json(json!({ "status": "healthy", "service": "dev-authorization-server" }))
-}
-
-impl Issuer {
-    /// The issuer identifier without the slash that URL parsing adds: clients compare exactly.
-    pub(crate) fn identifier(&self) -> &str {
-        self.config.issuer.as_str().trim_end_matches('/')
-    }
 }

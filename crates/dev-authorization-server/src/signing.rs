@@ -20,9 +20,7 @@ pub struct SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -37,10 +35,7 @@ pub struct SigningError {
 impl SigningKey {
     /// Makes a new key; takes a tenth of a second or so.
     pub fn generate() -> Result<Self, SigningError> {
-        let failed = |cause: String| SigningError {
-            doing: "make the signing key",
-            cause,
-        };
+        let failed = |cause: String| SigningError { doing: "make the signing key", cause };
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|e| failed(e.to_string()))?;
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(|e| failed(e.to_string()))?;
         let pem = format!(
@@ -50,9 +45,7 @@ impl SigningKey {
         let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|e| failed(e.to_string()))?;
         let mut public =
             Jwk::from_encoding_key(&key, Algorithm::RS256).map_err(|e| failed(e.to_string()))?;
-        let kid = public
-            .thumbprint(ThumbprintHash::SHA256)
-            .map_err(|e| failed(e.to_string()))?;
+        let kid = public.thumbprint(ThumbprintHash::SHA256).map_err(|e| failed(e.to_string()))?;
         public.common.key_id = Some(kid.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         Ok(Self { key, public, kid })
@@ -65,9 +58,7 @@ impl SigningKey {
 
     /// The JWK set (RFC 7517) with the public half.
     pub fn jwks(&self) -> JwkSet {
-        JwkSet {
-            keys: vec![self.public.clone()],
-        }
+        JwkSet { keys: vec![self.public.clone()] }
     }
 
     /// Signs `claims` as an access token: RS256, `typ` `at+jwt` (RFC 9068 section 2.1), this key's
@@ -85,10 +76,8 @@ impl SigningKey {
         header: &Header,
         claims: &impl Serialize,
     ) -> Result<String, SigningError> {
-        jsonwebtoken::encode(header, claims, &self.key).map_err(|e| SigningError {
-            doing: "sign a token",
-            cause: e.to_string(),
-        })
+        jsonwebtoken::encode(header, claims, &self.key)
+            .map_err(|e| SigningError { doing: "sign a token", cause: e.to_string() })
     }
 }
 

@@ -54,7 +54,7 @@ impl Issuer {
         let lifetime = self.config.token_lifetime.as_secs();
         let now = seconds_since_epoch();
         let claims = json!({
-            "iss": self.identifier(),
+            "iss": self.config.issuer,
             "sub": client.id,
             "aud": audience,
             "client_id": client.id,
@@ -92,10 +92,7 @@ impl Issuer {
             }
             (None, None) => return Err(Refusal::InvalidClient),
         };
-        self.config
-            .clients
-            .authenticate(&id, &secret)
-            .ok_or(Refusal::InvalidClient)
+        self.config.clients.authenticate(&id, &secret).ok_or(Refusal::InvalidClient)
     }
 
     /// RFC 8707 section 2: the named resources, or the default one, as `aud`.
@@ -122,24 +119,17 @@ struct Form(Vec<(String, String)>);
 
 impl Form {
     fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
-        let media_type = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok());
+        let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let essence = media_type.and_then(|m| m.split(';').next()).map(str::trim);
         if !essence.is_some_and(|e| e.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
             return Err(Refusal::InvalidRequest(
                 "the body must be application/x-www-form-urlencoded",
             ));
         }
-        let parameters: Vec<(String, String)> = form_urlencoded::parse(body)
-            .into_owned()
-            .filter(|(_, v)| !v.is_empty())
-            .collect();
+        let parameters: Vec<(String, String)> =
+            form_urlencoded::parse(body).into_owned().filter(|(_, v)| !v.is_empty()).collect();
         for (position, (name, _)) in parameters.iter().enumerate() {
-            let again = parameters
-                .iter()
-                .skip(position + 1)
-                .any(|(other, _)| other == name);
+            let again = parameters.iter().skip(position + 1).any(|(other, _)| other == name);
             if again && name != "resource" {
                 return Err(Refusal::InvalidRequest("a parameter is repeated"));
             }
@@ -148,10 +138,7 @@ impl Form {
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     fn one(&self, name: &str) -> Option<&str> {
@@ -168,11 +155,7 @@ fn granted_scope(client: &Client, asked: Option<&str>) -> Result<String, Refusal
             return Err(Refusal::InvalidScope(scope.to_owned()));
         }
     }
-    Ok(asked
-        .split(' ')
-        .filter(|s| !s.is_empty())
-        .collect::<Vec<_>>()
-        .join(" "))
+    Ok(asked.split(' ').filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
 /// RFC 6749 section 2.3.1: identifier and secret are form-encoded before the Basic scheme joins
@@ -197,19 +180,15 @@ fn form_decoded(text: &str) -> String {
 }
 
 fn seconds_since_epoch() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, error, description) = match &self {
-            Self::InvalidRequest(why) => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                (*why).to_owned(),
-            ),
+            Self::InvalidRequest(why) => {
+                (StatusCode::BAD_REQUEST, "invalid_request", (*why).to_owned())
+            }
             Self::InvalidClient => (
                 StatusCode::UNAUTHORIZED,
                 "invalid_client",
@@ -230,19 +209,15 @@ impl IntoResponse for Refusal {
                 "invalid_target",
                 format!("resource `{resource}` is not served"),
             ),
-            Self::Internal => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "server_error",
-                "see the log".to_owned(),
-            ),
+            Self::Internal => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "see the log".to_owned())
+            }
         };
         let body = Json(json!({ "error": error, "error_description": description }));
         let mut response = (status, NO_STORE, body).into_response();
         if status == StatusCode::UNAUTHORIZED {
             let challenge = header::HeaderValue::from_static("Basic realm=\"token\"");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

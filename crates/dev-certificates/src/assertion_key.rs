@@ -20,9 +20,7 @@ pub struct AssertionKey {
 
 impl std::fmt::Debug for AssertionKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AssertionKey")
-            .field("jwks_json", &self.jwks_json)
-            .finish_non_exhaustive()
+        f.debug_struct("AssertionKey").field("jwks_json", &self.jwks_json).finish_non_exhaustive()
     }
 }
 

@@ -37,20 +37,14 @@ impl LocalAuthority {
     pub fn generate() -> Result<Self, CertificateError> {
         let failed = |e| CertificateError::new("cannot make a certificate authority", e);
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Cedargate local development CA");
+        params.distinguished_name.push(DnType::CommonName, "Cedargate local development CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         live_for(&mut params, AUTHORITY_DAYS);
         let key = KeyPair::generate().map_err(failed)?;
         let key_pem = key.serialize_pem();
         let certificate_pem = params.self_signed(&key).map_err(failed)?.pem();
-        Ok(Self {
-            certificate_pem,
-            key_pem,
-            issuer: Issuer::new(params, key),
-        })
+        Ok(Self { certificate_pem, key_pem, issuer: Issuer::new(params, key) })
     }
 
     /// Takes up an authority that [`generate`](Self::generate) made earlier.
@@ -83,22 +77,15 @@ impl LocalAuthority {
             SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         ]);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::CommonName, common_name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         live_for(&mut params, LEAF_DAYS);
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
-        Ok(Identity {
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-        })
+        Ok(Identity { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
     }
 }
 

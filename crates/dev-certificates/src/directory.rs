@@ -98,10 +98,7 @@ pub fn ensure(directory: &Path, existing: Existing) -> Result<Report, DirectoryE
         path: directory.to_owned(),
         cause,
     })?;
-    let place = Place {
-        directory,
-        existing,
-    };
+    let place = Place { directory, existing };
     let mut report = Report::new();
     let (authority, authority_state) = place.authority()?;
     report.push((file::AUTHORITY, authority_state.outcome()));
@@ -221,11 +218,7 @@ impl Place<'_> {
     }
 
     fn incomplete(&self, present: &'static str, missing: &'static str) -> DirectoryError {
-        DirectoryError::Incomplete {
-            directory: self.directory.to_owned(),
-            present,
-            missing,
-        }
+        DirectoryError::Incomplete { directory: self.directory.to_owned(), present, missing }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -248,17 +241,12 @@ impl Place<'_> {
         let put = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(self.directory)?;
             file.write_all(content.as_bytes())?;
-            file.as_file()
-                .set_permissions(fs::Permissions::from_mode(mode))?;
+            file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
             Ok(())
         };
-        put().map_err(|cause| DirectoryError::File {
-            doing: "write",
-            path: path.clone(),
-            cause,
-        })
+        put().map_err(|cause| DirectoryError::File { doing: "write", path: path.clone(), cause })
     }
 }
 
@@ -284,16 +272,10 @@ mod tests {
     fn a_second_run_keeps_everything() {
         let home = tempfile::tempdir().unwrap();
         let first = ensure(home.path(), Existing::Keep).unwrap();
-        assert!(
-            outcomes(&first).iter().all(|o| *o == Outcome::Created),
-            "{first:?}"
-        );
+        assert!(outcomes(&first).iter().all(|o| *o == Outcome::Created), "{first:?}");
         let before = fs::read(home.path().join(file::GATE)).unwrap();
         let second = ensure(home.path(), Existing::Keep).unwrap();
-        assert!(
-            outcomes(&second).iter().all(|o| *o == Outcome::Kept),
-            "{second:?}"
-        );
+        assert!(outcomes(&second).iter().all(|o| *o == Outcome::Kept), "{second:?}");
         assert_eq!(before, fs::read(home.path().join(file::GATE)).unwrap());
     }
 
@@ -303,10 +285,7 @@ mod tests {
         ensure(home.path(), Existing::Keep).unwrap();
         let before = fs::read(home.path().join(file::AUTHORITY)).unwrap();
         let report = ensure(home.path(), Existing::Replace).unwrap();
-        assert!(
-            outcomes(&report).iter().all(|o| *o == Outcome::Replaced),
-            "{report:?}"
-        );
+        assert!(outcomes(&report).iter().all(|o| *o == Outcome::Replaced), "{report:?}");
         assert_ne!(before, fs::read(home.path().join(file::AUTHORITY)).unwrap());
     }
 
@@ -330,17 +309,8 @@ mod tests {
         fs::remove_file(home.path().join(file::GATE)).unwrap();
         fs::remove_file(home.path().join(file::GATE_KEY)).unwrap();
         let report = ensure(home.path(), Existing::Keep).unwrap();
-        assert_eq!(
-            report
-                .iter()
-                .filter(|(_, o)| *o == Outcome::Created)
-                .count(),
-            1
-        );
-        assert_eq!(
-            authority,
-            fs::read(home.path().join(file::AUTHORITY)).unwrap()
-        );
+        assert_eq!(report.iter().filter(|(_, o)| *o == Outcome::Created).count(), 1);
+        assert_eq!(authority, fs::read(home.path().join(file::AUTHORITY)).unwrap());
     }
 
     #[test]
@@ -349,10 +319,7 @@ mod tests {
         ensure(home.path(), Existing::Keep).unwrap();
         fs::remove_file(home.path().join(file::AUTHORITY_KEY)).unwrap();
         let error = ensure(home.path(), Existing::Keep).unwrap_err().to_string();
-        assert!(
-            error.contains("ca.pem") && error.contains("ca-key.pem"),
-            "{error}"
-        );
+        assert!(error.contains("ca.pem") && error.contains("ca-key.pem"), "{error}");
         assert!(error.contains("--force"), "{error}");
     }
 
@@ -366,13 +333,7 @@ mod tests {
         let old = params.self_signed(&key).unwrap().pem();
         fs::write(home.path().join(file::GATE), &old).unwrap();
         let report = ensure(home.path(), Existing::Keep).unwrap();
-        assert!(
-            report.contains(&(file::GATE, Outcome::Renewed)),
-            "{report:?}"
-        );
-        assert_ne!(
-            old,
-            fs::read_to_string(home.path().join(file::GATE)).unwrap()
-        );
+        assert!(report.contains(&(file::GATE, Outcome::Renewed)), "{report:?}");
+        assert_ne!(old, fs::read_to_string(home.path().join(file::GATE)).unwrap());
     }
 }

@@ -23,9 +23,6 @@ pub struct CertificateError {
 
 impl CertificateError {
     fn new(doing: &'static str, cause: impl std::fmt::Display) -> Self {
-        Self {
-            doing,
-            cause: cause.to_string(),
-        }
+        Self { doing, cause: cause.to_string() }
     }
 }

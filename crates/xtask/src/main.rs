@@ -32,11 +32,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Certs { directory, force } => {
-            let existing = if force {
-                Existing::Replace
-            } else {
-                Existing::Keep
-            };
+            let existing = if force { Existing::Replace } else { Existing::Keep };
             let report = directory::ensure(&directory, existing)
                 .with_context(|| format!("cannot prepare `{}`", directory.display()))?;
             for (file, outcome) in report {

@@ -61,11 +61,7 @@ impl Store {
     pub async fn create_ticket(&self, new: NewTicket<'_>) -> Result<Ticket, StoreError> {
         let created = Timestamp::now();
         let random = uuid::Uuid::new_v4().simple().to_string();
-        let ticket_id = format!(
-            "TKT-{}-{:.3}-{random:.8}",
-            created.as_second(),
-            new.customer_id,
-        );
+        let ticket_id = format!("TKT-{}-{:.3}-{random:.8}", created.as_second(), new.customer_id,);
         let written = sqlx::query(
             "insert into ticket
              (ticket_id, customer_id, subject, description, priority, status, created_by, created_ms)

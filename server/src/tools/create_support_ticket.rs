@@ -56,12 +56,7 @@ impl CustomerTool for CreateSupportTicket {
         caller: &Caller,
         arguments: Arguments,
     ) -> Result<CreatedTicket, StoreError> {
-        let Arguments {
-            customer_id,
-            subject,
-            description,
-            priority,
-        } = arguments;
+        let Arguments { customer_id, subject, description, priority } = arguments;
         let ticket = store
             .create_ticket(NewTicket {
                 customer_id: &customer_id,

@@ -67,10 +67,7 @@ impl From<Customer> for CustomerRecord {
             account_type: customer.account_type,
             last_activity: Timestamp::from_millisecond(customer.last_activity_ms)
                 .map_or_else(|_| "unknown".to_owned(), |at| at.to_string()),
-            contact_info: ContactInfo {
-                email: customer.email,
-                phone: customer.phone,
-            },
+            contact_info: ContactInfo { email: customer.email, phone: customer.phone },
         }
     }
 }

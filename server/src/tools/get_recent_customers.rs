@@ -44,15 +44,8 @@ impl CustomerTool for GetRecentCustomers {
         _: &Caller,
         arguments: Arguments,
     ) -> Result<RecentCustomers, StoreError> {
-        let customers: Vec<CustomerRecord> = store
-            .recent_customers(arguments.limit)
-            .await?
-            .into_iter()
-            .map(Into::into)
-            .collect();
-        Ok(RecentCustomers {
-            count: customers.len(),
-            customers,
-        })
+        let customers: Vec<CustomerRecord> =
+            store.recent_customers(arguments.limit).await?.into_iter().map(Into::into).collect();
+        Ok(RecentCustomers { count: customers.len(), customers })
     }
 }

@@ -7,9 +7,7 @@ use crate::store::DemoRows;
 
 async fn open() -> (tempfile::TempDir, Store) {
     let home = tempfile::tempdir().unwrap();
-    let store = Store::open(&home.path().join("customers.sqlite"), DemoRows::Insert)
-        .await
-        .unwrap();
+    let store = Store::open(&home.path().join("customers.sqlite"), DemoRows::Insert).await.unwrap();
     (home, store)
 }
 
@@ -30,22 +28,13 @@ fn every_tool_publishes_an_object_schema_for_input_and_output() {
     for route in router() {
         let tool = route.attr;
         assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
-        assert_eq!(
-            tool.input_schema["additionalProperties"], false,
-            "{}",
-            tool.name
-        );
+        assert_eq!(tool.input_schema["additionalProperties"], false, "{}", tool.name);
         let output = tool.output_schema.expect("an output schema");
         assert_eq!(output["type"], "object", "{}", tool.name);
-        for schema in [
-            Value::Object((*tool.input_schema).clone()),
-            Value::Object((*output).clone()),
-        ] {
-            assert!(
-                !schema.to_string().contains("$ref"),
-                "{}: {schema}",
-                tool.name
-            );
+        for schema in
+            [Value::Object((*tool.input_schema).clone()), Value::Object((*output).clone())]
+        {
+            assert!(!schema.to_string().contains("$ref"), "{}: {schema}", tool.name);
             jsonschema::validator_for(&schema).unwrap();
         }
     }
@@ -54,10 +43,7 @@ fn every_tool_publishes_an_object_schema_for_input_and_output() {
 #[test]
 fn the_input_rules_stand_in_the_published_schema() {
     let ticket = Value::Object(schema_of::<create_support_ticket::Arguments>());
-    assert_eq!(
-        ticket["properties"]["customer_id"]["pattern"],
-        "^[A-Z0-9]{5,10}$"
-    );
+    assert_eq!(ticket["properties"]["customer_id"]["pattern"], "^[A-Z0-9]{5,10}$");
     assert_eq!(ticket["properties"]["subject"]["maxLength"], 200);
     assert_eq!(ticket["properties"]["description"]["maxLength"], 2000);
     let priorities = ticket["properties"]["priority"].to_string();
@@ -66,10 +52,7 @@ fn the_input_rules_stand_in_the_published_schema() {
     }
     let value = Value::Object(schema_of::<calculate_account_value::Arguments>());
     assert_eq!(value["properties"]["amounts"]["maxItems"], 100);
-    assert_eq!(
-        value["properties"]["amounts"]["items"]["maximum"].as_f64(),
-        Some(1e6)
-    );
+    assert_eq!(value["properties"]["amounts"]["items"]["maximum"].as_f64(), Some(1e6));
     let recent = Value::Object(schema_of::<get_recent_customers::Arguments>());
     assert_eq!(recent["properties"]["limit"]["maximum"], 100);
     assert_eq!(recent["properties"]["limit"]["default"], 10);
@@ -189,14 +172,11 @@ async fn text_is_stored_as_given() {
     let arguments = json!({
         "customer_id": "ABC123", "subject": subject, "description": "d", "priority": "low"
     });
-    let ticket = call::<create_support_ticket::CreateSupportTicket>(&store, arguments)
-        .await
-        .unwrap();
+    let ticket =
+        call::<create_support_ticket::CreateSupportTicket>(&store, arguments).await.unwrap();
     assert_eq!(ticket["subject"], subject);
     drop(store);
-    let again = Store::open(&home.path().join("customers.sqlite"), DemoRows::Leave)
-        .await
-        .unwrap();
+    let again = Store::open(&home.path().join("customers.sqlite"), DemoRows::Leave).await.unwrap();
     assert!(again.is_healthy().await);
 }
 
@@ -206,9 +186,8 @@ async fn an_unknown_customer_is_named_without_sql() {
     let ticket = json!({
         "customer_id": "NOBODY1", "subject": "s", "description": "d", "priority": "low"
     });
-    let refusal = call::<create_support_ticket::CreateSupportTicket>(&store, ticket)
-        .await
-        .unwrap_err();
+    let refusal =
+        call::<create_support_ticket::CreateSupportTicket>(&store, ticket).await.unwrap_err();
     assert_eq!(refusal, "no customer `NOBODY1`");
 }
 

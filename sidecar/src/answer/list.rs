@@ -31,12 +31,8 @@ fn narrow(message: &mut Json, listing: &Listing) -> Result<(), Rejection> {
     };
     let mut shown = Vec::with_capacity(items.len());
     for item in items.drain(..) {
-        let name = item
-            .as_object()
-            .and_then(|item| item.get(listing.name_member()));
-        let name = name
-            .and_then(Json::as_str)
-            .ok_or(Rejection::UpstreamAnswer)?;
+        let name = item.as_object().and_then(|item| item.get(listing.name_member()));
+        let name = name.and_then(Json::as_str).ok_or(Rejection::UpstreamAnswer)?;
         if listing.shows(name)? {
             shown.push(item);
         } else {

@@ -159,9 +159,7 @@ mod tests {
 
     async fn through(chunks: Vec<&'static [u8]>) -> Result<String, String> {
         let chunks = futures::stream::iter(
-            chunks
-                .into_iter()
-                .map(|chunk| Ok::<_, Error>(Bytes::from_static(chunk))),
+            chunks.into_iter().map(|chunk| Ok::<_, Error>(Bytes::from_static(chunk))),
         );
         let mut out = String::new();
         let mut relayed = Box::pin(relayed(chunks, None, 100));
@@ -175,41 +173,20 @@ mod tests {
     async fn every_line_ending_and_every_cut_reads_the_same() {
         let wanted = "event: message\ndata: {\"a\":\ndata: 1}\n\n";
         for ending in ["\n", "\r", "\r\n"] {
-            let text = [
-                "id: 7",
-                "event: message",
-                "data: {\"a\":",
-                "data:1}",
-                "",
-                "",
-            ]
-            .join(ending);
+            let text = ["id: 7", "event: message", "data: {\"a\":", "data:1}", "", ""].join(ending);
             let text: &'static [u8] = text.leak().as_bytes();
             for cut in 0..text.len() {
                 let (head, tail) = text.split_at(cut);
-                assert_eq!(
-                    through(vec![head, tail]).await.unwrap(),
-                    wanted,
-                    "{ending:?} at {cut}"
-                );
+                assert_eq!(through(vec![head, tail]).await.unwrap(), wanted, "{ending:?} at {cut}");
             }
         }
     }
 
     #[tokio::test]
     async fn comments_keep_the_stream_alive_and_unfinished_events_are_dropped() {
-        assert_eq!(
-            through(vec![b": ping\n\n", b"data: x\n"]).await.unwrap(),
-            ":\n\n"
-        );
-        assert_eq!(
-            through(vec![b"\xEF\xBB\xBFdata: x\n\n"]).await.unwrap(),
-            "data: x\n\n"
-        );
-        assert_eq!(
-            through(vec![b"id: 1\ndata:\n\n"]).await.unwrap(),
-            "data: \n\n"
-        );
+        assert_eq!(through(vec![b": ping\n\n", b"data: x\n"]).await.unwrap(), ":\n\n");
+        assert_eq!(through(vec![b"\xEF\xBB\xBFdata: x\n\n"]).await.unwrap(), "data: x\n\n");
+        assert_eq!(through(vec![b"id: 1\ndata:\n\n"]).await.unwrap(), "data: \n\n");
     }
 
     #[tokio::test]

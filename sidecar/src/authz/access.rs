@@ -50,13 +50,7 @@ impl<'a> Principal<'a> {
 impl<'a> AccessRequest<'a> {
     /// The same question about a token with other scopes.
     pub(super) fn with_scopes<'b>(&'b self, scopes: &'b BTreeSet<String>) -> AccessRequest<'b> {
-        AccessRequest {
-            principal: Principal {
-                scopes,
-                ..self.principal
-            },
-            ..*self
-        }
+        AccessRequest { principal: Principal { scopes, ..self.principal }, ..*self }
     }
 }
 
@@ -106,9 +100,7 @@ impl ActionRules {
             pairs.push((INPUT.to_owned(), input.read(arguments.unwrap_or(&none))?));
         }
         if self.wants_system {
-            let now = Timestamp::now()
-                .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
-                .to_string();
+            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
             let now = RestrictedExpression::new_datetime(now);
             pairs.push((SYSTEM.to_owned(), record([("now", now)])?));
         }
@@ -145,26 +137,15 @@ impl Policies {
     /// The entities that the evaluation may look at.
     pub(super) fn entities(&self, asked: &AccessRequest<'_>) -> Result<Entities, String> {
         let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        let Principal {
-            iss,
-            sub,
-            client_id,
-            scopes,
-        } = asked.principal;
+        let Principal { iss, sub, client_id, scopes } = asked.principal;
         let client = uid(&self.types.client, client_id);
         let user = entity(
             self.principal(&asked.principal),
             [
                 ("id", text(sub)),
                 ("iss", text(iss)),
-                (
-                    "client",
-                    RestrictedExpression::new_entity_uid(client.clone()),
-                ),
-                (
-                    "scopes",
-                    RestrictedExpression::new_set(scopes.iter().map(|scope| text(scope))),
-                ),
+                ("client", RestrictedExpression::new_entity_uid(client.clone())),
+                ("scopes", RestrictedExpression::new_set(scopes.iter().map(|scope| text(scope)))),
             ],
             None,
         )?;
@@ -179,21 +160,13 @@ impl Policies {
             let resource = self.resource(asked.target);
             all.push(entity(resource, [attribute], Some(self.server.clone()))?);
         }
-        asked
-            .action
-            .entities
-            .clone()
-            .add_entities(all, None)
-            .map_err(|e| e.to_string())
+        asked.action.entities.clone().add_entities(all, None).map_err(|e| e.to_string())
     }
 
     /// `<sub>`, or `<iss>#<sub>` when subjects of several issuers could meet.
     pub(super) fn principal(&self, principal: &Principal<'_>) -> EntityUid {
         if self.several_issuers {
-            return uid(
-                &self.types.user,
-                &format!("{}#{}", principal.iss, principal.sub),
-            );
+            return uid(&self.types.user, &format!("{}#{}", principal.iss, principal.sub));
         }
         uid(&self.types.user, principal.sub)
     }
@@ -228,10 +201,8 @@ fn entity<const N: usize>(
     attributes: [(&str, RestrictedExpression); N],
     parent: Option<EntityUid>,
 ) -> Result<Entity, String> {
-    let attributes: HashMap<String, RestrictedExpression> = attributes
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
+    let attributes: HashMap<String, RestrictedExpression> =
+        attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let parents: HashSet<EntityUid> = parent.into_iter().collect();
     Entity::new(uid, attributes, parents).map_err(|e| e.to_string())
 }
@@ -239,9 +210,7 @@ fn entity<const N: usize>(
 fn record<const N: usize>(
     fields: [(&str, RestrictedExpression); N],
 ) -> Result<RestrictedExpression, String> {
-    let fields = fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value));
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
     RestrictedExpression::new_record(fields).map_err(|e| e.to_string())
 }
 

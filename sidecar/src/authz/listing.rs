@@ -47,11 +47,7 @@ impl Listing {
             "resources/list" => TargetKind::Resource,
             _ => return None,
         };
-        Some(Self {
-            policies: Arc::clone(policies),
-            claims: claims.clone(),
-            kind,
-        })
+        Some(Self { policies: Arc::clone(policies), claims: claims.clone(), kind })
     }
 
     /// The member of the result that holds the list.
@@ -81,11 +77,7 @@ impl Listing {
             return Ok(false);
         };
         let principal = Principal::of(&self.claims);
-        let asked = AccessRequest {
-            principal,
-            action,
-            target,
-        };
+        let asked = AccessRequest { principal, action, target };
         Ok(self.policies.visibility(&asked)? != Visibility::Never)
     }
 }
@@ -94,11 +86,7 @@ impl Policies {
     /// Whether a caller may do this to this target, whatever the context.
     pub(super) fn visibility(&self, asked: &AccessRequest<'_>) -> Result<Visibility, Rejection> {
         self.evaluate_partially(asked).map_err(|cause| {
-            tracing::error!(
-                action = asked.action.name(),
-                cause,
-                "partial evaluation failed"
-            );
+            tracing::error!(action = asked.action.name(), cause, "partial evaluation failed");
             Rejection::EvaluationFailed
         })
     }
@@ -108,12 +96,7 @@ impl Policies {
     /// policy too deep for Cedar shows at start and not in service.
     pub(super) fn require_answerable(&self) -> Result<(), String> {
         let scopes = BTreeSet::from(["s".to_owned()]);
-        let principal = Principal {
-            iss: "i",
-            sub: "u",
-            client_id: "c",
-            scopes: &scopes,
-        };
+        let principal = Principal { iss: "i", sub: "u", client_id: "c", scopes: &scopes };
         for action in self.actions.values() {
             let target = match Method::named(action.name()).map(|method| method.target) {
                 Some(TargetKind::Server) => Target::Server,
@@ -121,11 +104,7 @@ impl Policies {
                 Some(TargetKind::Resource) => Target::Resource("r"),
                 Some(TargetKind::Tool) | None => Target::Tool("t"),
             };
-            let asked = AccessRequest {
-                principal,
-                action,
-                target,
-            };
+            let asked = AccessRequest { principal, action, target };
             self.evaluate_partially(&asked).map_err(|what| {
                 let action = action.name();
                 format!("action `{action}` cannot be decided: {what}; if every policy on it is well-formed, one is too long or too deep: split it")
@@ -153,12 +132,7 @@ impl Policies {
             .map_err(|e| e.to_string())?;
         // A policy that fails with nothing but the context unknown fails for every context, and a
         // call for which a policy fails is refused.
-        if response
-            .error_permits()
-            .next()
-            .or(response.error_forbids().next())
-            .is_some()
-        {
+        if response.error_permits().next().or(response.error_forbids().next()).is_some() {
             return Ok(Visibility::Never);
         }
         Ok(match response.decision() {

@@ -52,9 +52,7 @@ pub(crate) struct Summary {
 
 impl std::fmt::Debug for Policies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Policies")
-            .field("summary", &self.summary)
-            .finish_non_exhaustive()
+        f.debug_struct("Policies").field("summary", &self.summary).finish_non_exhaustive()
     }
 }
 
@@ -138,10 +136,7 @@ fn read_schema(path: &Path, text: &str) -> Result<(Schema, Value), PolicyError> 
     if let Some(warning) = warnings.into_iter().next() {
         return Err(PolicyError::new(path, warning));
     }
-    let json = fragment
-        .clone()
-        .to_json_value()
-        .map_err(|e| PolicyError::new(path, e))?;
+    let json = fragment.clone().to_json_value().map_err(|e| PolicyError::new(path, e))?;
     let namespace = json
         .get(NAMESPACE)
         .cloned()
@@ -183,10 +178,7 @@ fn compile(
     let mut actions = HashMap::new();
     for (id, action) in declared {
         let uid = types.action(id);
-        let Some(context) = action
-            .pointer("/appliesTo/context")
-            .filter(|_| applies(action))
-        else {
+        let Some(context) = action.pointer("/appliesTo/context").filter(|_| applies(action)) else {
             continue;
         };
         let groups: HashSet<EntityUid> = action_entities
@@ -230,9 +222,7 @@ fn context_needs(
     for (name, definition) in names.members(context)? {
         match name {
             INPUT => {
-                let shape = names
-                    .record(definition)
-                    .map_err(|e| format!("`context.input` {e}"))?;
+                let shape = names.record(definition).map_err(|e| format!("`context.input` {e}"))?;
                 input = Some(shape);
             }
             SYSTEM if names.record(definition)? == RecordShape::of_system() => wants_system = true,
@@ -254,9 +244,7 @@ fn policies_on(
         ActionConstraint::In(any) => any.iter().any(|one| one == uid || groups.contains(one)),
     };
     let all = files.iter().flat_map(|file| &file.policies);
-    let admitting = all
-        .filter(|policy| admits(policy.action_constraint()))
-        .cloned();
+    let admitting = all.filter(|policy| admits(policy.action_constraint())).cloned();
     PolicySet::from_policies(admitting).map_err(Box::new)
 }
 

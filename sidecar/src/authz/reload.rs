@@ -21,10 +21,7 @@ impl PolicyStore {
     /// Loads the policies for the first time.
     pub(crate) fn load(config: &Config) -> Result<Self, PolicyError> {
         let current = ArcSwap::from_pointee(Policies::load(config)?);
-        Ok(Self {
-            config: config.clone(),
-            current,
-        })
+        Ok(Self { config: config.clone(), current })
     }
 
     /// The snapshot in force; one request uses one from start to end.
@@ -58,10 +55,7 @@ impl PolicyStore {
                 () = hung_up => {}
             }
             // Editors and deployments write in several steps; wait until they are done.
-            while tokio::time::timeout(SETTLE, changed.notified())
-                .await
-                .is_ok()
-            {}
+            while tokio::time::timeout(SETTLE, changed.notified()).await.is_ok() {}
             self.reload().await;
         }
     }

@@ -37,25 +37,14 @@ impl Outcome {
         match condition {
             Expr::Literal(Literal::Bool(true)) => Self::Holds,
             Expr::Literal(Literal::Bool(false)) => Self::Fails,
-            Expr::UnaryOp {
-                op: UnaryOp::Not,
-                expr,
-            } => !Self::of_condition(expr),
-            Expr::BinaryOp {
-                op: BinaryOp::And,
-                left,
-                right,
-            } => Self::of_condition(left).and(Self::of_condition(right)),
-            Expr::BinaryOp {
-                op: BinaryOp::Or,
-                left,
-                right,
-            } => !(!Self::of_condition(left)).and(!Self::of_condition(right)),
-            Expr::IfThenElse {
-                cond,
-                then_expr,
-                else_expr,
-            } => match Self::of_condition(cond) {
+            Expr::UnaryOp { op: UnaryOp::Not, expr } => !Self::of_condition(expr),
+            Expr::BinaryOp { op: BinaryOp::And, left, right } => {
+                Self::of_condition(left).and(Self::of_condition(right))
+            }
+            Expr::BinaryOp { op: BinaryOp::Or, left, right } => {
+                !(!Self::of_condition(left)).and(!Self::of_condition(right))
+            }
+            Expr::IfThenElse { cond, then_expr, else_expr } => match Self::of_condition(cond) {
                 Self::Holds => Self::of_condition(then_expr),
                 Self::Fails => Self::of_condition(else_expr),
                 Self::Depends => {

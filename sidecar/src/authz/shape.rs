@@ -40,9 +40,7 @@ pub(super) struct TypeNames<'a> {
 
 impl<'a> TypeNames<'a> {
     pub(super) fn of(namespace: &'a Value) -> Self {
-        Self {
-            common: namespace.get("commonTypes").and_then(Value::as_object),
-        }
+        Self { common: namespace.get("commonTypes").and_then(Value::as_object) }
     }
 
     /// The record type that `definition` is or names.
@@ -61,10 +59,7 @@ impl<'a> TypeNames<'a> {
         let record = self.resolved(definition, MAX_DEPTH)?;
         let attributes = record.get("attributes").and_then(Value::as_object);
         let attributes = attributes.ok_or("must be a record")?;
-        Ok(attributes
-            .iter()
-            .map(|(name, definition)| (name.as_str(), definition))
-            .collect())
+        Ok(attributes.iter().map(|(name, definition)| (name.as_str(), definition)).collect())
     }
 
     fn shape(&self, definition: &Value, depth_left: usize) -> Result<Shape, String> {
@@ -85,10 +80,7 @@ impl<'a> TypeNames<'a> {
             "Record" => {
                 let mut fields = BTreeMap::new();
                 for (name, member) in self.members(definition)? {
-                    let required = member
-                        .get("required")
-                        .and_then(Value::as_bool)
-                        .unwrap_or(true);
+                    let required = member.get("required").and_then(Value::as_bool).unwrap_or(true);
                     let shape = self
                         .shape(member, depth_left)
                         .map_err(|what| format!("member `{name}` {what}"))?;
@@ -129,10 +121,7 @@ fn type_name(definition: &Value) -> Result<&str, String> {
 impl RecordShape {
     /// What the gate itself supplies as `context.system`.
     pub(super) fn of_system() -> Self {
-        let now = Field {
-            shape: Shape::Datetime,
-            required: true,
-        };
+        let now = Field { shape: Shape::Datetime, required: true };
         Self(BTreeMap::from([("now".to_owned(), now)]))
     }
 
@@ -141,16 +130,11 @@ impl RecordShape {
         let mut fields = Vec::with_capacity(self.0.len());
         for (name, value) in object.iter() {
             let field = self.0.get(name).ok_or_else(|| name.to_owned())?;
-            let value = field
-                .shape
-                .read(value)
-                .map_err(|within| joined(name, &within))?;
+            let value = field.shape.read(value).map_err(|within| joined(name, &within))?;
             fields.push((name.to_owned(), value));
         }
-        let missing = self
-            .0
-            .iter()
-            .find(|(name, field)| field.required && object.get(name).is_none());
+        let missing =
+            self.0.iter().find(|(name, field)| field.required && object.get(name).is_none());
         if let Some((name, _)) = missing {
             return Err(name.clone());
         }
@@ -180,9 +164,7 @@ impl Shape {
                     .iter()
                     .enumerate()
                     .map(|(position, item)| {
-                        element
-                            .read(item)
-                            .map_err(|within| joined(&position.to_string(), &within))
+                        element.read(item).map_err(|within| joined(&position.to_string(), &within))
                     })
                     .collect::<Result<_, _>>()?;
                 RestrictedExpression::new_set(items)
@@ -198,19 +180,11 @@ fn decimal_text(number: &Number) -> Option<String> {
     let scaled = number.scaled(4)?;
     let sign = if scaled < 0 { "-" } else { "" };
     let magnitude = scaled.unsigned_abs();
-    Some(format!(
-        "{sign}{}.{:04}",
-        magnitude / 10_000,
-        magnitude % 10_000
-    ))
+    Some(format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000))
 }
 
 fn joined(name: &str, within: &str) -> String {
-    if within.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name}.{within}")
-    }
+    if within.is_empty() { name.to_owned() } else { format!("{name}.{within}") }
 }
 
 const OWN_NAMESPACE: &str = "Mcp::";
@@ -243,9 +217,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Context, String> {
-        let Ok(Json::Object(object)) = Json::read(text.as_bytes()) else {
-            panic!("{text}")
-        };
+        let Ok(Json::Object(object)) = Json::read(text.as_bytes()) else { panic!("{text}") };
         shape().read(&object).and_then(|r| {
             Context::from_pairs([("input".to_owned(), r)]).map_err(|_| "?".to_owned())
         })
@@ -257,13 +229,9 @@ mod tests {
             r#"{"id":"a","limit":3.0,"amounts":[150,89.5,1e2],"place":{"zip":"1"},"when":"2026-11-22"}"#,
         )
         .unwrap();
-        let Some(EvalResult::Record(input)) = context.get("input") else {
-            panic!("a record")
-        };
+        let Some(EvalResult::Record(input)) = context.get("input") else { panic!("a record") };
         assert_eq!(input.get("limit"), Some(&EvalResult::Long(3)));
-        let Some(EvalResult::Set(amounts)) = input.get("amounts") else {
-            panic!("a set")
-        };
+        let Some(EvalResult::Set(amounts)) = input.get("amounts") else { panic!("a set") };
         assert_eq!(amounts.len(), 3);
     }
 
@@ -283,14 +251,8 @@ mod tests {
             (r#"{"id":"a","place":{"zip":"1","x":1}}"#, "place.x"),
             (r#"{"id":"a","unknown":1}"#, "unknown"),
             (r#"{"id":"a","when":"tomorrow"}"#, "?"),
-            (
-                r#"{"id":{"__entity":{"type":"Mcp::OAuthUser","id":"root"}}}"#,
-                "id",
-            ),
-            (
-                r#"{"id":"a","amounts":[{"__extn":{"fn":"decimal","arg":"1.0"}}]}"#,
-                "amounts.0",
-            ),
+            (r#"{"id":{"__entity":{"type":"Mcp::OAuthUser","id":"root"}}}"#, "id"),
+            (r#"{"id":"a","amounts":[{"__extn":{"fn":"decimal","arg":"1.0"}}]}"#, "amounts.0"),
         ] {
             assert_eq!(read(text).map(drop), Err(path.to_owned()), "{text}");
         }
@@ -305,9 +267,7 @@ mod tests {
             ("922337203685477.5808", None),
             ("1.23456", None),
         ] {
-            let Ok(Json::Number(number)) = Json::read(written.as_bytes()) else {
-                panic!()
-            };
+            let Ok(Json::Number(number)) = Json::read(written.as_bytes()) else { panic!() };
             assert_eq!(decimal_text(&number).as_deref(), text, "{written}");
         }
     }
@@ -319,10 +279,6 @@ mod tests {
             "B": { "type": "EntityOrCommon", "name": "A" },
         } });
         let names = TypeNames::of(&namespace);
-        assert!(
-            names
-                .record(&json!({ "type": "EntityOrCommon", "name": "A" }))
-                .is_err()
-        );
+        assert!(names.record(&json!({ "type": "EntityOrCommon", "name": "A" })).is_err());
     }
 }

@@ -32,31 +32,18 @@ impl std::error::Error for PolicyError {}
 
 impl PolicyError {
     pub(super) fn new(file: &Path, what: impl fmt::Display) -> Self {
-        Self {
-            file: file.to_owned(),
-            line: None,
-            what: what.to_string(),
-        }
+        Self { file: file.to_owned(), line: None, what: what.to_string() }
     }
 
     /// A complaint of Cedar's, with the line that it points at.
     pub(super) fn at(file: &Path, text: &str, complaint: &dyn Diagnostic) -> Self {
-        let offset = complaint
-            .labels()
-            .and_then(|mut l| l.next())
-            .map(|label| label.offset());
-        let line = offset
-            .and_then(|o| text.get(..o))
-            .map(|before| before.lines().count().max(1));
+        let offset = complaint.labels().and_then(|mut l| l.next()).map(|label| label.offset());
+        let line = offset.and_then(|o| text.get(..o)).map(|before| before.lines().count().max(1));
         let mut what = complaint.to_string();
         if let Some(help) = complaint.help() {
             what = format!("{what} ({help})");
         }
-        Self {
-            file: file.to_owned(),
-            line,
-            what: what.replace('\n', " "),
-        }
+        Self { file: file.to_owned(), line, what: what.replace('\n', " ") }
     }
 }
 
@@ -73,19 +60,12 @@ pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError>
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "cedar")
-            && path.is_file()
-        {
+        if path.extension().is_some_and(|extension| extension == "cedar") && path.is_file() {
             paths.push(path);
         }
     }
     paths.sort();
-    let files: Vec<PolicyFile> = paths
-        .iter()
-        .map(|path| read(path))
-        .collect::<Result<_, _>>()?;
+    let files: Vec<PolicyFile> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     require_distinct_ids(&files)?;
     if files.iter().all(|file| file.policies.is_empty()) {
         return Err(PolicyError::new(
@@ -99,17 +79,12 @@ pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError>
 fn read(path: &Path) -> Result<PolicyFile, PolicyError> {
     let text = bounded_text(path)?;
     let set: PolicySet =
-        text.parse().map_err(
-            |errors: cedar_policy::ParseErrors| match errors.iter().next() {
-                Some(first) => PolicyError::at(path, &text, first),
-                None => PolicyError::new(path, &errors),
-            },
-        )?;
+        text.parse().map_err(|errors: cedar_policy::ParseErrors| match errors.iter().next() {
+            Some(first) => PolicyError::at(path, &text, first),
+            None => PolicyError::new(path, &errors),
+        })?;
     if set.templates().next().is_some() {
-        return Err(PolicyError::new(
-            path,
-            "holds a template; only static policies are served",
-        ));
+        return Err(PolicyError::new(path, "holds a template; only static policies are served"));
     }
     let mut policies = Vec::new();
     for policy in set.policies() {
@@ -120,22 +95,13 @@ fn read(path: &Path) -> Result<PolicyFile, PolicyError> {
         })?);
     }
     policies.sort_by(|a, b| a.id().cmp(b.id()));
-    Ok(PolicyFile {
-        path: path.to_owned(),
-        text,
-        policies,
-    })
+    Ok(PolicyFile { path: path.to_owned(), text, policies })
 }
 
 /// The policy under the id that its annotation gives; Cedar itself would number them.
 fn named(policy: &Policy) -> Result<Policy, String> {
-    if let Some((name, _)) = policy
-        .annotations()
-        .find(|(n, _)| !KNOWN_ANNOTATIONS.contains(n))
-    {
-        return Err(format!(
-            "annotation `@{name}` is not known and would have no effect"
-        ));
+    if let Some((name, _)) = policy.annotations().find(|(n, _)| !KNOWN_ANNOTATIONS.contains(n)) {
+        return Err(format!("annotation `@{name}` is not known and would have no effect"));
     }
     match policy.annotation("id") {
         Some(id) if is_kebab_case(id) => Ok(policy.new_id(PolicyId::new(id))),
@@ -168,10 +134,7 @@ pub(super) fn bounded_text(path: &Path) -> Result<String, PolicyError> {
         |cause: std::io::Error| PolicyError::new(path, format!("cannot be read: {cause}"));
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_FILE_BYTES {
-        return Err(PolicyError::new(
-            path,
-            format!("is larger than {MAX_FILE_BYTES} bytes"),
-        ));
+        return Err(PolicyError::new(path, format!("is larger than {MAX_FILE_BYTES} bytes")));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let max_statement = match path.extension() {
@@ -181,11 +144,9 @@ pub(super) fn bounded_text(path: &Path) -> Result<String, PolicyError> {
     };
     match excess(&text, max_statement) {
         None => Ok(text),
-        Some((line, what)) => Err(PolicyError {
-            file: path.to_owned(),
-            line: Some(line),
-            what: what.to_owned(),
-        }),
+        Some((line, what)) => {
+            Err(PolicyError { file: path.to_owned(), line: Some(line), what: what.to_owned() })
+        }
     }
 }
 
@@ -231,9 +192,7 @@ fn excess(text: &str, max_statement: usize) -> Option<(usize, &'static str)> {
 fn is_kebab_case(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= 100
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// What a policy's annotations may say; others would be read by nobody.
@@ -262,11 +221,7 @@ mod tests {
                @id("first") @description("why") forbid (principal, action, resource);"#,
         )
         .unwrap();
-        let ids: Vec<String> = files[0]
-            .policies
-            .iter()
-            .map(|p| p.id().to_string())
-            .collect();
+        let ids: Vec<String> = files[0].policies.iter().map(|p| p.id().to_string()).collect();
         assert_eq!(ids, ["first", "second"]);
     }
 
@@ -275,22 +230,10 @@ mod tests {
         for (text, part) in [
             ("", "holds no policy"),
             ("permit (principal, action, resource);", "needs `@id("),
-            (
-                r#"@id("Not Kebab") permit (principal, action, resource);"#,
-                "needs `@id(",
-            ),
-            (
-                r#"@id("a") @mood("sour") permit (principal, action, resource);"#,
-                "@mood",
-            ),
-            (
-                "\n\n@id(\"a\") permit (principal, action resource);",
-                "a.cedar:3",
-            ),
-            (
-                r#"@id("a") permit (principal == ?principal, action, resource);"#,
-                "template",
-            ),
+            (r#"@id("Not Kebab") permit (principal, action, resource);"#, "needs `@id("),
+            (r#"@id("a") @mood("sour") permit (principal, action, resource);"#, "@mood"),
+            ("\n\n@id(\"a\") permit (principal, action resource);", "a.cedar:3"),
+            (r#"@id("a") permit (principal == ?principal, action, resource);"#, "template"),
             (
                 r#"@id("a") permit (principal, action, resource);
                    @id("a") permit (principal, action, resource);"#,
@@ -309,11 +252,7 @@ mod tests {
         };
         let deep = policy(&format!("{}true{}", "(".repeat(5_000), ")".repeat(5_000)));
         let long = policy(&vec!["true"; 5_000].join(" || "));
-        let winding = policy(&format!(
-            "{}true{}",
-            "if true then ".repeat(5_000),
-            " else true"
-        ));
+        let winding = policy(&format!("{}true{}", "if true then ".repeat(5_000), " else true"));
         for text in [deep, long, winding] {
             let told = policies_in(&text).map(drop).unwrap_err();
             assert!(told.contains("nested") || told.contains("16 KiB"), "{told}");

@@ -8,12 +8,8 @@ use super::*;
 use crate::{config::Config, message::Envelope};
 
 const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
-const ADVERTISED: [&str; 4] = [
-    "customer:read",
-    "ticket:create",
-    "account:calculate",
-    "security:read",
-];
+const ADVERTISED: [&str; 4] =
+    ["customer:read", "ticket:create", "account:calculate", "security:read"];
 
 struct Home(tempfile::TempDir);
 
@@ -76,10 +72,7 @@ fn call(tool: &str, arguments: &str) -> Message {
 
 fn message(body: &str) -> Message {
     let mut headers = http::HeaderMap::new();
-    headers.insert(
-        "content-type",
-        http::HeaderValue::from_static("application/json"),
-    );
+    headers.insert("content-type", http::HeaderValue::from_static("application/json"));
     let envelope = Envelope::read(&headers, body.as_bytes()).unwrap();
     envelope.confirmed_by(&headers).unwrap()
 }
@@ -90,9 +83,7 @@ fn decide(
     message: Message,
 ) -> Result<Vec<String>, Rejection> {
     let claims = Claims::for_test("alice", scopes);
-    policies
-        .authorize(&claims, message)
-        .map(|a| a.determining_policies().to_vec())
+    policies.authorize(&claims, message).map(|a| a.determining_policies().to_vec())
 }
 
 fn shipped() -> Policies {
@@ -112,39 +103,22 @@ const TICKET: &str = r#"{"customer_id":"ABC123","subject":"s","description":"d",
 
 #[test]
 fn a_held_scope_permits_and_names_its_policy() {
-    let decided = decide(
-        &shipped(),
-        &["customer:read"],
-        call("get_customer_info", INFO),
-    );
+    let decided = decide(&shipped(), &["customer:read"], call("get_customer_info", INFO));
     assert_eq!(decided, Ok(vec!["customer-read".to_owned()]));
 }
 
 #[test]
 fn a_missing_scope_is_named_exactly() {
-    let decided = decide(
-        &shipped(),
-        &["customer:read"],
-        call("create_support_ticket", TICKET),
-    );
+    let decided = decide(&shipped(), &["customer:read"], call("create_support_ticket", TICKET));
     let required = vec!["ticket:create".to_owned()];
     assert_eq!(decided, Err(Rejection::InsufficientScope { required }));
 }
 
 #[test]
 fn a_scope_is_an_exact_word() {
-    for near in [
-        "customer:readonly",
-        "customer:rea",
-        "CUSTOMER:READ",
-        "customer:read,x",
-    ] {
+    for near in ["customer:readonly", "customer:rea", "CUSTOMER:READ", "customer:read,x"] {
         let decided = decide(&shipped(), &[near], call("get_customer_info", INFO));
-        assert_eq!(
-            decided.unwrap_err().reason(),
-            "insufficient-scope",
-            "{near}"
-        );
+        assert_eq!(decided.unwrap_err().reason(), "insufficient-scope", "{near}");
     }
 }
 
@@ -161,15 +135,8 @@ fn several_missing_scopes_come_in_one_set_and_no_more_than_needed() {
             Err(Rejection::InsufficientScope { required }) => required,
             other => panic!("{other:?}"),
         };
-    assert_eq!(
-        required(&[]).len(),
-        2,
-        "the smaller of two ways, or either when equal"
-    );
-    assert_eq!(
-        required(&["customer:read"]),
-        ["customer:read", "ticket:create"]
-    );
+    assert_eq!(required(&[]).len(), 2, "the smaller of two ways, or either when equal");
+    assert_eq!(required(&["customer:read"]), ["customer:read", "ticket:create"]);
     assert_eq!(
         required(&["account:calculate", "security:read"]),
         ["account:calculate", "security:read", "ticket:create"],
@@ -185,10 +152,7 @@ fn what_no_scope_permits_is_as_if_it_were_absent() {
     let absent = |tool: &str| Err(Rejection::UnknownTarget(TargetKind::Tool, tool.to_owned()));
     let hidden = decide(&policies, &[], call("create_support_ticket", TICKET));
     assert_eq!(hidden, absent("create_support_ticket"));
-    assert_eq!(
-        decide(&policies, &[], call("no_such_tool", "{}")),
-        absent("no_such_tool")
-    );
+    assert_eq!(decide(&policies, &[], call("no_such_tool", "{}")), absent("no_such_tool"));
     // From whom the tool is hidden, its arguments are too.
     assert_eq!(
         decide(&policies, &[], call("create_support_ticket", r#"{"x":1}"#)),
@@ -209,31 +173,17 @@ fn what_other_arguments_would_permit_is_denied_openly() {
         decide(&policies, &[], call("create_support_ticket", &arguments))
     };
     assert_eq!(ticket("ABC123", "low"), Ok(vec!["no-urgent".to_owned()]));
-    assert_eq!(
-        ticket("ABC123", "urgent"),
-        Err(Rejection::Denied { policies: vec![] })
-    );
+    assert_eq!(ticket("ABC123", "urgent"), Err(Rejection::Denied { policies: vec![] }));
     assert_eq!(
         ticket("12345", "low"),
-        Err(Rejection::Denied {
-            policies: vec!["not-for-12345".to_owned()]
-        })
+        Err(Rejection::Denied { policies: vec!["not-for-12345".to_owned()] })
     );
 }
 
 #[test]
 fn arguments_that_do_not_fit_are_named_to_whom_may_see_the_tool() {
-    let decided = decide(
-        &shipped(),
-        &[],
-        call("get_customer_info", r#"{"customer_id":7}"#),
-    );
-    assert_eq!(
-        decided,
-        Err(Rejection::InvalidArguments {
-            path: "customer_id".to_owned()
-        })
-    );
+    let decided = decide(&shipped(), &[], call("get_customer_info", r#"{"customer_id":7}"#));
+    assert_eq!(decided, Err(Rejection::InvalidArguments { path: "customer_id".to_owned() }));
 }
 
 #[test]
@@ -244,17 +194,10 @@ fn a_policy_that_fails_to_evaluate_refuses_even_if_another_permits() {
            when { context.input has limit && context.input.limit * 2 > 2000 };"#,
     );
     let recent = |limit: &str| {
-        decide(
-            &policies,
-            &[],
-            call("get_recent_customers", &format!(r#"{{"limit":{limit}}}"#)),
-        )
+        decide(&policies, &[], call("get_recent_customers", &format!(r#"{{"limit":{limit}}}"#)))
     };
     assert_eq!(recent("10"), Ok(vec!["all".to_owned()]));
-    assert_eq!(
-        recent("9223372036854775807"),
-        Err(Rejection::EvaluationFailed)
-    );
+    assert_eq!(recent("9223372036854775807"), Err(Rejection::EvaluationFailed));
 }
 
 #[test]
@@ -277,9 +220,7 @@ fn discover_is_for_everyone_who_has_a_token() {
     let list = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     assert_eq!(
         decide(&policies, &[], list),
-        Err(Rejection::Denied {
-            policies: vec!["none".to_owned()]
-        })
+        Err(Rejection::Denied { policies: vec!["none".to_owned()] })
     );
 }
 
@@ -314,29 +255,13 @@ fn a_set_that_cannot_mean_what_it_says_is_refused() {
 fn a_schema_that_asks_for_what_nobody_supplies_is_refused() {
     let home = Home::with(r#"@id("a") permit (principal, action, resource);"#);
     for (from, to, part) in [
-        (
-            "iss: String,",
-            "iss: String, department: String,",
-            "department",
-        ),
-        (
-            "input: { limit?: Long }",
-            "input: { limit?: Long }, mood: String",
-            "context.mood",
-        ),
-        (
-            "type System = { now: datetime };",
-            "type System = { now: Long };",
-            "context.system",
-        ),
+        ("iss: String,", "iss: String, department: String,", "department"),
+        ("input: { limit?: Long }", "input: { limit?: Long }, mood: String", "context.mood"),
+        ("type System = { now: datetime };", "type System = { now: Long };", "context.system"),
         ("namespace Mcp {", "namespace Other {", "namespace Mcp"),
     ] {
         assert!(SCHEMA.contains(from), "{from}");
-        std::fs::write(
-            home.path().join("schema.cedarschema"),
-            SCHEMA.replace(from, to),
-        )
-        .unwrap();
+        std::fs::write(home.path().join("schema.cedarschema"), SCHEMA.replace(from, to)).unwrap();
         let told = home.load().map(drop).unwrap_err();
         assert!(told.contains(part), "{part} in {told}");
     }
@@ -372,18 +297,11 @@ fn a_policy_too_deep_for_a_requests_stack_is_refused_at_load() {
         format!("{}false", step.repeat((room - 5) / step.len())),
         format!(r#"principal.id=="a"||0<{}1"#, "1+".repeat((room - 30) / 2)),
     ] {
-        let told = Home::with(&policy(&condition))
-            .load()
-            .map(drop)
-            .unwrap_err();
+        let told = Home::with(&policy(&condition)).load().map(drop).unwrap_err();
         assert!(told.contains("cannot be decided"), "{told}");
     }
     let many_words = vec![r#""a""#; 3_000].join(",");
-    assert!(
-        Home::with(&policy(&format!("[{many_words}].contains(principal.id)")))
-            .load()
-            .is_ok()
-    );
+    assert!(Home::with(&policy(&format!("[{many_words}].contains(principal.id)"))).load().is_ok());
 }
 
 #[test]
@@ -391,10 +309,7 @@ fn sets_follow_their_files_and_a_broken_one_changes_nothing() {
     let home = Home::with(r#"@id("first") permit (principal, action, resource is Mcp::Tool);"#);
     let store = std::sync::Arc::new(PolicyStore::load(&home.config()).unwrap());
     let now = || decide(&store.current(), &[], call("get_customer_info", INFO));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let following = std::sync::Arc::clone(&store);
         let follower = tokio::spawn(async move { following.follow_files().await });
@@ -406,11 +321,7 @@ fn sets_follow_their_files_and_a_broken_one_changes_nothing() {
 
         home.write("permit (principal, action, resource);");
         tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-        assert_eq!(
-            now(),
-            Ok(vec!["second".to_owned()]),
-            "the last good set stays in force"
-        );
+        assert_eq!(now(), Ok(vec!["second".to_owned()]), "the last good set stays in force");
 
         home.write(r#"@id("third") permit (principal, action, resource is Mcp::Tool);"#);
         until(|| now() == Ok(vec!["third".to_owned()])).await;
@@ -472,11 +383,7 @@ fn policy_set(often: bool) -> impl Strategy<Value = String> {
     let places = prop::collection::vec((0..4_usize, 0..8_usize), if often { 8 } else { 4 });
     (prop::collection::vec(generated, 1..5), places).prop_map(move |(mut policies, places)| {
         for (number, (argument, place)) in places.into_iter().enumerate() {
-            let condition = if often {
-                UNKNOWN[argument]
-            } else {
-                UNKNOWN[number]
-            };
+            let condition = if often { UNKNOWN[argument] } else { UNKNOWN[number] };
             if let Some(policy) = policies.get_mut(place) {
                 policy.conditions.insert(place % 2, condition.to_owned());
             }
@@ -502,12 +409,8 @@ fn listed_and_callable(policies: Policies, scopes: &[&str]) -> (bool, bool) {
     let list = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     let listing = Listing::of(&policies, &claims, &list).unwrap();
     let callable = (0..16).any(|kind| {
-        let changes = [
-            ("ABC123", "XYZ789"),
-            ("\"s\"", "\"t\""),
-            ("\"d\"", "\"e\""),
-            ("low", "high"),
-        ];
+        let changes =
+            [("ABC123", "XYZ789"), ("\"s\"", "\"t\""), ("\"d\"", "\"e\""), ("low", "high")];
         let mut arguments = TICKET.to_owned();
         for (bit, (from, to)) in changes.into_iter().enumerate() {
             if kind & (1 << bit) != 0 {

@@ -140,32 +140,24 @@ impl Default for RawLimits {
 
 impl RawConfig {
     pub(super) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let overrides = Env::prefixed("CEDARGATE_")
-            .filter(|key| key.as_str().contains("__"))
-            .split("__");
-        Figment::from(Toml::string(text))
-            .merge(overrides)
-            .extract()
-            .map_err(|errors: figment::Error| {
+        let overrides =
+            Env::prefixed("CEDARGATE_").filter(|key| key.as_str().contains("__")).split("__");
+        Figment::from(Toml::string(text)).merge(overrides).extract().map_err(
+            |errors: figment::Error| {
                 errors
                     .into_iter()
                     .map(|error| {
-                        let from_environment = error
-                            .metadata
-                            .as_ref()
-                            .is_some_and(|m| m.name.contains("environment"));
-                        let origin = if from_environment {
-                            " (from the environment)"
-                        } else {
-                            ""
-                        };
+                        let from_environment =
+                            error.metadata.as_ref().is_some_and(|m| m.name.contains("environment"));
+                        let origin = if from_environment { " (from the environment)" } else { "" };
                         Problem {
                             key: error.path.join("."),
                             what: format!("{}{origin}", error.kind),
                         }
                     })
                     .collect()
-            })
+            },
+        )
     }
 
     pub(super) fn resolve(self, folder: &Path) -> Result<Config, Vec<Problem>> {
@@ -180,11 +172,7 @@ impl RawConfig {
             None => directory.join("schema.cedarschema"),
         };
         let told = |yes| {
-            if yes {
-                Disclosure::Told
-            } else {
-                Disclosure::Hidden
-            }
+            if yes { Disclosure::Told } else { Disclosure::Hidden }
         };
         match (resource, upstream) {
             (Some(resource), Some(upstream)) if problems.0.is_empty() => Ok(Config {
@@ -215,10 +203,7 @@ struct Problems(Vec<Problem>);
 
 impl Problems {
     fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
-        self.0.push(Problem {
-            key: key.into(),
-            what: what.into(),
-        });
+        self.0.push(Problem { key: key.into(), what: what.into() });
     }
 
     /// An absolute URL without user, query or fragment.
@@ -235,10 +220,7 @@ impl Problems {
             && url.username().is_empty()
             && url.password().is_none();
         if !bare || !url.has_host() {
-            self.add(
-                key,
-                "must be an absolute URL without user, query or fragment",
-            );
+            self.add(key, "must be an absolute URL without user, query or fragment");
             return None;
         }
         Some(url)
@@ -257,10 +239,7 @@ impl Problems {
 
 fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig> {
     let public_url = problems.url("resource.public_url", &raw.public_url);
-    if public_url
-        .as_ref()
-        .is_some_and(|url| url.scheme() != "https")
-    {
+    if public_url.as_ref().is_some_and(|url| url.scheme() != "https") {
         problems.add("resource.public_url", "must be https");
     }
     let initial_scopes = raw.initial_scopes.unwrap_or_default();
@@ -269,20 +248,11 @@ fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig>
         ("resource.initial_scopes", &initial_scopes),
     ] {
         for scope in scopes.iter().filter(|scope| !is_scope_token(scope)) {
-            problems.add(
-                key,
-                format!("`{scope}` is not a scope (RFC 6749 section 3.3)"),
-            );
+            problems.add(key, format!("`{scope}` is not a scope (RFC 6749 section 3.3)"));
         }
     }
-    for scope in initial_scopes
-        .iter()
-        .filter(|scope| !raw.scopes_supported.contains(scope))
-    {
-        problems.add(
-            "resource.initial_scopes",
-            format!("`{scope}` is not in scopes_supported"),
-        );
+    for scope in initial_scopes.iter().filter(|scope| !raw.scopes_supported.contains(scope)) {
+        problems.add("resource.initial_scopes", format!("`{scope}` is not in scopes_supported"));
     }
     for origin in &raw.allowed_origins {
         let is_origin =
@@ -312,13 +282,8 @@ fn issuers(raw: Vec<RawIssuer>, folder: &Path, problems: &mut Problems) -> Vec<I
     for (position, issuer) in raw.into_iter().enumerate() {
         let key = |member: &str| format!("issuers.{position}.{member}");
         let base = problems.trusted_url(&key("issuer"), &issuer.issuer);
-        let jwks = issuer
-            .jwks_url
-            .map(|url| problems.trusted_url(&key("jwks_url"), &url));
-        if issuers
-            .iter()
-            .any(|other| other.identifier == issuer.issuer)
-        {
+        let jwks = issuer.jwks_url.map(|url| problems.trusted_url(&key("jwks_url"), &url));
+        if issuers.iter().any(|other| other.identifier == issuer.issuer) {
             problems.add(key("issuer"), "is configured twice");
         }
         let keys = match (jwks, base) {
@@ -327,11 +292,7 @@ fn issuers(raw: Vec<RawIssuer>, folder: &Path, problems: &mut Problems) -> Vec<I
         };
         let ca = issuer.ca.map(|ca| folder.join(ca));
         if let Some(keys) = keys {
-            issuers.push(IssuerConfig {
-                identifier: issuer.issuer,
-                keys,
-                ca,
-            });
+            issuers.push(IssuerConfig { identifier: issuer.issuer, keys, ca });
         }
     }
     issuers
@@ -339,10 +300,7 @@ fn issuers(raw: Vec<RawIssuer>, folder: &Path, problems: &mut Problems) -> Vec<I
 
 fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<UpstreamConfig> {
     let url = problems.url("upstream.url", &raw.url);
-    if url
-        .as_ref()
-        .is_some_and(|url| !matches!(url.scheme(), "http" | "https"))
-    {
+    if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
         problems.add("upstream.url", "must be http or https");
     }
     if raw.name.is_empty() {
@@ -354,18 +312,12 @@ fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<
             audience: raw.assertion_audience.unwrap_or(raw.url),
         }),
         (RawIdentity::Assertion, None) => {
-            problems.add(
-                "upstream.assertion_key",
-                "is needed for identity = \"assertion\"",
-            );
+            problems.add("upstream.assertion_key", "is needed for identity = \"assertion\"");
             None
         }
         (RawIdentity::None, None) => Some(UpstreamIdentity::None),
         (RawIdentity::None, Some(_)) => {
-            problems.add(
-                "upstream.assertion_key",
-                "has no use with identity = \"none\"",
-            );
+            problems.add("upstream.assertion_key", "has no use with identity = \"none\"");
             None
         }
     };
@@ -380,18 +332,12 @@ fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<
 fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
     for (key, zero) in [
         ("limits.max_body_bytes", raw.max_body_bytes == 0),
-        (
-            "limits.max_concurrent_requests",
-            raw.max_concurrent_requests == 0,
-        ),
+        ("limits.max_concurrent_requests", raw.max_concurrent_requests == 0),
         ("limits.max_list_bytes", raw.max_list_bytes == 0),
         ("limits.body_timeout", raw.body_timeout.is_zero()),
         ("limits.connect_timeout", raw.connect_timeout.is_zero()),
         ("limits.response_timeout", raw.response_timeout.is_zero()),
-        (
-            "limits.stream_idle_timeout",
-            raw.stream_idle_timeout.is_zero(),
-        ),
+        ("limits.stream_idle_timeout", raw.stream_idle_timeout.is_zero()),
     ] {
         if zero {
             problems.add(key, "must be more than zero");
@@ -414,10 +360,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
 
 /// RFC 6749 section 3.3: visible ASCII but quote and backslash, so that it can stand in a header.
 fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty()
-        && scope
-            .bytes()
-            .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
+    !scope.is_empty() && scope.bytes().all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
 /// Whether what is fetched from `url` can be believed to come from there.

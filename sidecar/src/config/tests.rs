@@ -23,27 +23,15 @@ identity = "none"
 fn resolve(text: &str) -> Result<Config, String> {
     RawConfig::parse(text)
         .and_then(|raw| raw.resolve(Path::new("/home/gate")))
-        .map_err(|problems| {
-            ConfigError {
-                file: "gate.toml".into(),
-                problems,
-            }
-            .to_string()
-        })
+        .map_err(|problems| ConfigError { file: "gate.toml".into(), problems }.to_string())
 }
 
 #[test]
 fn a_minimal_file_resolves_relative_to_its_folder() {
     let config = resolve(MINIMAL).unwrap();
-    assert_eq!(
-        config.listener.certificate,
-        Path::new("/home/gate/certs/gate.pem")
-    );
+    assert_eq!(config.listener.certificate, Path::new("/home/gate/certs/gate.pem"));
     assert_eq!(config.listener.key, Path::new("/etc/gate-key.pem"));
-    assert_eq!(
-        config.policies.schema,
-        Path::new("/home/gate/policies/schema.cedarschema")
-    );
+    assert_eq!(config.policies.schema, Path::new("/home/gate/policies/schema.cedarschema"));
     assert_eq!(config.limits.max_body_bytes, 1024 * 1024);
     assert_eq!(config.answers.refusals, RefusalStyle::Auto);
 }
@@ -57,10 +45,7 @@ fn the_example_resolves() {
 #[test]
 fn all_problems_are_told_at_once_with_their_keys() {
     let text = MINIMAL
-        .replace(
-            "https://gate.example.com/mcp",
-            "http://gate.example.com/mcp?x",
-        )
+        .replace("https://gate.example.com/mcp", "http://gate.example.com/mcp?x")
         .replace("https://issuer.example.com", "http://issuer.example.com")
         .replace("identity = \"none\"", "identity = \"assertion\"")
         .replace("customer:read", "customer read");
@@ -85,13 +70,7 @@ fn a_misspelt_key_is_refused_by_name() {
 
 #[test]
 fn what_checks_depend_on_cannot_be_left_out() {
-    for line in [
-        "issuer = ",
-        "public_url = ",
-        "directory = ",
-        "identity = ",
-        "certificate = ",
-    ] {
+    for line in ["issuer = ", "public_url = ", "directory = ", "identity = ", "certificate = "] {
         let text: String = MINIMAL
             .lines()
             .filter(|l| !l.starts_with(line))
@@ -99,10 +78,10 @@ fn what_checks_depend_on_cannot_be_left_out() {
         assert!(resolve(&text).is_err(), "without {line}");
     }
     assert!(
-        resolve(&MINIMAL.replace(
-            "[[issuers]]\nissuer = \"https://issuer.example.com\"",
-            "issuers = []"
-        ))
+        resolve(
+            &MINIMAL
+                .replace("[[issuers]]\nissuer = \"https://issuer.example.com\"", "issuers = []")
+        )
         .is_err()
     );
 }
@@ -111,21 +90,9 @@ fn what_checks_depend_on_cannot_be_left_out() {
 fn values_of_the_wrong_kind_are_named() {
     for (from, to, key) in [
         ("127.0.0.1:8443", "8443", "listener.address"),
-        (
-            "identity = \"none\"",
-            "identity = \"trust-me\"",
-            "upstream.identity",
-        ),
-        (
-            "[policies]",
-            "[limits]\nbody_timeout = \"soon\"\n[policies]",
-            "limits.body_timeout",
-        ),
-        (
-            "[policies]",
-            "[limits]\nbody_timeout = \"0s\"\n[policies]",
-            "limits.body_timeout",
-        ),
+        ("identity = \"none\"", "identity = \"trust-me\"", "upstream.identity"),
+        ("[policies]", "[limits]\nbody_timeout = \"soon\"\n[policies]", "limits.body_timeout"),
+        ("[policies]", "[limits]\nbody_timeout = \"0s\"\n[policies]", "limits.body_timeout"),
     ] {
         let told = resolve(&MINIMAL.replace(from, to)).unwrap_err();
         assert!(told.contains(key), "{key} in {told}");

@@ -22,17 +22,11 @@ pub(crate) enum Era {
 }
 
 impl ProtocolVersion {
-    pub(crate) const ALL: [Self; 4] = [
-        Self::V2025_03_26,
-        Self::V2025_06_18,
-        Self::V2025_11_25,
-        Self::V2026_07_28,
-    ];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
 
     pub(crate) fn named(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|version| version.as_str() == text)
+        Self::ALL.into_iter().find(|version| version.as_str() == text)
     }
 
     pub(crate) fn as_str(self) -> &'static str {

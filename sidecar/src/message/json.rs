@@ -98,17 +98,11 @@ impl From<&str> for Json {
 
 impl Object {
     pub(crate) fn get(&self, name: &str) -> Option<&Json> {
-        self.0
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value)
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
-        self.0
-            .iter_mut()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value)
+        self.0.iter_mut().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
     /// Takes a member out.
@@ -154,13 +148,9 @@ impl Number {
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let fraction = fraction.trim_end_matches('0');
-        let magnitude = whole
-            .chars()
-            .chain(fraction.chars())
-            .try_fold(0_i128, |sum, digit| {
-                sum.checked_mul(10)?
-                    .checked_add(i128::from(digit.to_digit(10)?))
-            })?;
+        let magnitude = whole.chars().chain(fraction.chars()).try_fold(0_i128, |sum, digit| {
+            sum.checked_mul(10)?.checked_add(i128::from(digit.to_digit(10)?))
+        })?;
         let shift = i64::from(exponent) + i64::from(places) - i64::try_from(fraction.len()).ok()?;
         let magnitude = shifted(magnitude, shift)?;
         i64::try_from(if negative { -magnitude } else { magnitude }).ok()
@@ -257,10 +247,7 @@ impl Reader<'_> {
         let mut decoded = String::new();
         loop {
             let start = self.at;
-            while self
-                .peek()
-                .is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\')
-            {
+            while self.peek().is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\') {
                 self.at += 1;
             }
             // Both ends are at ASCII characters, hence at character boundaries.
@@ -342,11 +329,7 @@ impl Reader<'_> {
         while self.peek().is_some_and(|b| b.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at > start {
-            Ok(())
-        } else {
-            Err(JsonFault::Syntax)
-        }
+        if self.at > start { Ok(()) } else { Err(JsonFault::Syntax) }
     }
 
     fn word(&mut self, word: &str, value: Json) -> Result<Json, JsonFault> {
@@ -383,11 +366,7 @@ impl Reader<'_> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), JsonFault> {
-        if self.take(byte) {
-            Ok(())
-        } else {
-            Err(JsonFault::Syntax)
-        }
+        if self.take(byte) { Ok(()) } else { Err(JsonFault::Syntax) }
     }
 }
 
@@ -403,10 +382,7 @@ impl Names {
             members.iter().any(|(other, _)| fold(other) == fold(name))
         } else {
             let folded = self.folded.get_or_insert_with(|| {
-                members
-                    .iter()
-                    .map(|(other, _)| fold(other).into_owned())
-                    .collect()
+                members.iter().map(|(other, _)| fold(other).into_owned()).collect()
             });
             !folded.insert(fold(name).into_owned())
         };
@@ -423,18 +399,10 @@ impl Names {
 /// `name` without its case, as the most forgiving readers compare names: also the long s and the
 /// Kelvin sign are their plain letters.
 fn fold(name: &str) -> Cow<'_, str> {
-    if name
-        .bytes()
-        .all(|b| b.is_ascii() && !b.is_ascii_uppercase())
-    {
+    if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
         return Cow::Borrowed(name);
     }
-    Cow::Owned(
-        name.chars()
-            .flat_map(char::to_uppercase)
-            .flat_map(char::to_lowercase)
-            .collect(),
-    )
+    Cow::Owned(name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect())
 }
 
 fn write_list<T>(

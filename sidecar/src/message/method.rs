@@ -56,60 +56,20 @@ impl TargetKind {
 }
 
 const fn row(name: &'static str, form: Form, eras: Eras, target: TargetKind) -> Method {
-    Method {
-        name,
-        form,
-        eras,
-        target,
-    }
+    Method { name, form, eras, target }
 }
 
 /// MCP 2025-03-26 to 2026-07-28, client to server.
 pub(crate) const METHODS: [Method; 11] = [
-    row(
-        "initialize",
-        Form::Request,
-        Eras::LegacyOnly,
-        TargetKind::Server,
-    ),
-    row(
-        "notifications/initialized",
-        Form::Notification,
-        Eras::LegacyOnly,
-        TargetKind::Server,
-    ),
-    row(
-        "notifications/cancelled",
-        Form::Notification,
-        Eras::LegacyOnly,
-        TargetKind::Server,
-    ),
+    row("initialize", Form::Request, Eras::LegacyOnly, TargetKind::Server),
+    row("notifications/initialized", Form::Notification, Eras::LegacyOnly, TargetKind::Server),
+    row("notifications/cancelled", Form::Notification, Eras::LegacyOnly, TargetKind::Server),
     row("ping", Form::Request, Eras::LegacyOnly, TargetKind::Server),
-    row(
-        "server/discover",
-        Form::Request,
-        Eras::ModernOnly,
-        TargetKind::Server,
-    ),
+    row("server/discover", Form::Request, Eras::ModernOnly, TargetKind::Server),
     row("tools/list", Form::Request, Eras::Both, TargetKind::Server),
     row("tools/call", Form::Request, Eras::Both, TargetKind::Tool),
-    row(
-        "prompts/list",
-        Form::Request,
-        Eras::Both,
-        TargetKind::Server,
-    ),
+    row("prompts/list", Form::Request, Eras::Both, TargetKind::Server),
     row("prompts/get", Form::Request, Eras::Both, TargetKind::Prompt),
-    row(
-        "resources/list",
-        Form::Request,
-        Eras::Both,
-        TargetKind::Server,
-    ),
-    row(
-        "resources/read",
-        Form::Request,
-        Eras::Both,
-        TargetKind::Resource,
-    ),
+    row("resources/list", Form::Request, Eras::Both, TargetKind::Server),
+    row("resources/read", Form::Request, Eras::Both, TargetKind::Resource),
 ];

@@ -26,12 +26,8 @@ pub(crate) fn single<'a>(
     if values.next().is_some() {
         return Err(Rejection::RepeatedHeader(name));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| Rejection::HeaderMismatch(name))?;
-    decoded(text.trim_matches([' ', '\t']))
-        .map(Some)
-        .ok_or(Rejection::HeaderMismatch(name))
+    let text = value.to_str().map_err(|_| Rejection::HeaderMismatch(name))?;
+    decoded(text.trim_matches([' ', '\t'])).map(Some).ok_or(Rejection::HeaderMismatch(name))
 }
 
 /// The header value that carries `text`.
@@ -46,15 +42,10 @@ pub(crate) fn encoded(text: &str) -> Option<HeaderValue> {
 }
 
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
-    let Some(inner) = text
-        .strip_prefix(OPEN)
-        .and_then(|rest| rest.strip_suffix(CLOSE))
-    else {
+    let Some(inner) = text.strip_prefix(OPEN).and_then(|rest| rest.strip_suffix(CLOSE)) else {
         return Some(Cow::Borrowed(text));
     };
-    String::from_utf8(STANDARD.decode(inner).ok()?)
-        .ok()
-        .map(Cow::Owned)
+    String::from_utf8(STANDARD.decode(inner).ok()?).ok().map(Cow::Owned)
 }
 
 const OPEN: &str = "=?base64?";
@@ -67,22 +58,14 @@ mod tests {
     fn read(value: &str) -> Result<Option<String>, &'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(NAME, HeaderValue::from_str(value).unwrap());
-        single(&headers, NAME)
-            .map(|v| v.map(Cow::into_owned))
-            .map_err(|r| r.reason())
+        single(&headers, NAME).map(|v| v.map(Cow::into_owned)).map_err(|r| r.reason())
     }
 
     #[test]
     fn values_come_back_as_they_were() {
-        for text in [
-            "search",
-            "Ünïcode tool/1",
-            " leading",
-            "=?base64?eA==?=",
-            "",
-            "a\tb",
-            "\u{7f}",
-        ] {
+        for text in
+            ["search", "Ünïcode tool/1", " leading", "=?base64?eA==?=", "", "a\tb", "\u{7f}"]
+        {
             let header = encoded(text).unwrap();
             let mut headers = HeaderMap::new();
             headers.insert(NAME, header);
@@ -97,12 +80,7 @@ mod tests {
 
     #[test]
     fn broken_or_sloppy_base64_is_no_value() {
-        for value in [
-            "=?base64?e?=",
-            "=?base64?eB==?=",
-            "=?base64?/w==?=",
-            "=?base64?_w==?=",
-        ] {
+        for value in ["=?base64?e?=", "=?base64?eB==?=", "=?base64?/w==?=", "=?base64?_w==?="] {
             assert_eq!(read(value), Err("header-mismatch"), "{value}");
         }
     }
@@ -112,9 +90,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(NAME, HeaderValue::from_static("a"));
         headers.append(NAME, HeaderValue::from_static("a"));
-        assert_eq!(
-            single(&headers, NAME).unwrap_err().reason(),
-            "repeated-header"
-        );
+        assert_eq!(single(&headers, NAME).unwrap_err().reason(), "repeated-header");
     }
 }

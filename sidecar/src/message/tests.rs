@@ -8,10 +8,7 @@ const MODERN: &str = "2026-07-28";
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in pairs {
         headers.append(*name, HeaderValue::from_str(value).unwrap());
     }
@@ -49,11 +46,8 @@ fn a_legacy_call_is_read_and_written_again() {
 #[test]
 fn a_modern_call_needs_its_headers() {
     let body = modern_body("tools/call", r#""name":"search","#);
-    let full = [
-        ("mcp-protocol-version", MODERN),
-        ("mcp-method", "tools/call"),
-        ("mcp-name", "search"),
-    ];
+    let full =
+        [("mcp-protocol-version", MODERN), ("mcp-method", "tools/call"), ("mcp-name", "search")];
     assert!(read(&full, &body).unwrap().era().is_modern());
     for missing in 0..full.len() {
         let mut some = full.to_vec();
@@ -97,22 +91,10 @@ fn headers_that_lie_are_refused_in_both_eras() {
             legacy,
             "repeated-header",
         ),
-        (
-            vec![("mcp-protocol-version", MODERN)],
-            legacy,
-            "missing-meta",
-        ),
-        (
-            vec![("mcp-protocol-version", "2025-11-25")],
-            modern.as_str(),
-            "header-mismatch",
-        ),
+        (vec![("mcp-protocol-version", MODERN)], legacy, "missing-meta"),
+        (vec![("mcp-protocol-version", "2025-11-25")], modern.as_str(), "header-mismatch"),
         (vec![], modern.as_str(), "header-mismatch"),
-        (
-            vec![("mcp-protocol-version", "1999-01-01")],
-            legacy,
-            "unsupported-version",
-        ),
+        (vec![("mcp-protocol-version", "1999-01-01")], legacy, "unsupported-version"),
     ] {
         assert_eq!(read(&pairs, body).unwrap_err(), reason, "{pairs:?}");
     }
@@ -121,17 +103,11 @@ fn headers_that_lie_are_refused_in_both_eras() {
 #[test]
 fn initialize_is_legacy_only() {
     let body = modern_body("initialize", "");
-    let pairs = [
-        ("mcp-protocol-version", MODERN),
-        ("mcp-method", "initialize"),
-    ];
+    let pairs = [("mcp-protocol-version", MODERN), ("mcp-method", "initialize")];
     assert_eq!(read(&pairs, &body).unwrap_err(), "unsupported-version");
     let legacy = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
     assert!(read(&[], legacy).is_ok());
-    assert_eq!(
-        read(&[("mcp-protocol-version", MODERN)], legacy).unwrap_err(),
-        "missing-meta"
-    );
+    assert_eq!(read(&[("mcp-protocol-version", MODERN)], legacy).unwrap_err(), "missing-meta");
 }
 
 #[test]
@@ -140,10 +116,7 @@ fn a_modern_request_names_its_capabilities() {
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{{
             "io.modelcontextprotocol/protocolVersion":"{MODERN}"}}}}}}"#
     );
-    let pairs = [
-        ("mcp-protocol-version", MODERN),
-        ("mcp-method", "tools/list"),
-    ];
+    let pairs = [("mcp-protocol-version", MODERN), ("mcp-method", "tools/list")];
     assert_eq!(read(&pairs, &body).unwrap_err(), "missing-meta");
 }
 
@@ -155,60 +128,24 @@ fn what_is_not_one_message_is_refused() {
         ("1", "not-a-message"),
         (r#"{"id":1,"method":"ping"}"#, "not-a-message"),
         (r#"{"jsonrpc":2.0,"id":1,"method":"ping"}"#, "not-a-message"),
-        (
-            r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
-            "not-a-message",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
-            "not-a-message",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
-            "not-a-message",
-        ),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","method":"ping"}"#, "not-a-message"),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"notifications/initialized"}"#,
-            "not-a-message",
-        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"notifications/initialized"}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":1,"method":7}"#, "not-a-message"),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#,
-            "not-a-message",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
-            "not-a-message",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"ping","Params":{}}"#,
-            "not-a-message",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
-            "unexpected-response",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"error":{}}"#,
-            "unexpected-response",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"admin/reset"}"#,
-            "unknown-method",
-        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping","Params":{}}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "unexpected-response"),
+        (r#"{"jsonrpc":"2.0","id":1,"error":{}}"#, "unexpected-response"),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"admin/reset"}"#, "unknown-method"),
         (
             r#"{"jsonrpc":"2.0","id":1,"method":"Tools/Call","params":{"name":"a"}}"#,
             "unknown-method",
         ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#,
-            "unknown-method",
-        ),
-        (
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#,
-            "invalid-params",
-        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#, "unknown-method"),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#, "invalid-params"),
         (
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":""}}"#,
             "invalid-params",
@@ -246,20 +183,12 @@ fn only_plain_json_is_looked_at() {
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        Envelope::read(&headers, body)
-            .map(drop)
-            .map_err(|rejection| rejection.reason())
+        Envelope::read(&headers, body).map(drop).map_err(|rejection| rejection.reason())
     };
-    for media_type in [
-        "application/json",
-        "Application/JSON",
-        "application/json; charset=\"UTF-8\"",
-    ] {
-        assert_eq!(
-            outcome(&[("content-type", media_type)]),
-            Ok(()),
-            "{media_type}"
-        );
+    for media_type in
+        ["application/json", "Application/JSON", "application/json; charset=\"UTF-8\""]
+    {
+        assert_eq!(outcome(&[("content-type", media_type)]), Ok(()), "{media_type}");
     }
     for media_type in [
         "text/plain",
@@ -268,18 +197,11 @@ fn only_plain_json_is_looked_at() {
         "application/json; boundary=x",
         "",
     ] {
-        assert_eq!(
-            outcome(&[("content-type", media_type)]),
-            Err("not-json"),
-            "{media_type}"
-        );
+        assert_eq!(outcome(&[("content-type", media_type)]), Err("not-json"), "{media_type}");
     }
     assert_eq!(outcome(&[]), Err("not-json"));
     let json = ("content-type", "application/json");
     assert_eq!(outcome(&[json, json]), Err("not-json"));
-    assert_eq!(
-        outcome(&[json, ("content-encoding", "gzip")]),
-        Err("encoded-body")
-    );
+    assert_eq!(outcome(&[json, ("content-encoding", "gzip")]), Err("encoded-body"));
     assert_eq!(outcome(&[json, ("content-encoding", "Identity")]), Ok(()));
 }

@@ -18,18 +18,14 @@ pub(crate) struct Jwks {
 
 impl std::fmt::Debug for Jwks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jwks")
-            .field("issuer", &self.source.issuer())
-            .finish_non_exhaustive()
+        f.debug_struct("Jwks").field("issuer", &self.source.issuer()).finish_non_exhaustive()
     }
 }
 
 impl Jwks {
     pub(crate) fn new(issuer: &IssuerConfig) -> Result<Self, UnusableIssuer> {
         let source = KeySource::new(issuer)?;
-        let client = JwksClient::builder()
-            .time_to_live(REFRESH_EVERY)
-            .build(source.clone());
+        let client = JwksClient::builder().time_to_live(REFRESH_EVERY).build(source.clone());
         Ok(Self { source, client })
     }
 
@@ -53,11 +49,7 @@ impl Jwks {
     /// Keeps the table fresh for as long as it is polled.
     pub(crate) async fn keep_fresh(&self) {
         loop {
-            let pause = if self.is_usable() {
-                REFRESH_EVERY
-            } else {
-                RETRY_EVERY
-            };
+            let pause = if self.is_usable() { REFRESH_EVERY } else { RETRY_EVERY };
             tokio::time::sleep(pause).await;
             // A failure is logged where it happens and retried at the next turn.
             drop(self.source.refresh().await);
@@ -73,9 +65,7 @@ impl Jwks {
     }
 
     fn is_usable(&self) -> bool {
-        self.source
-            .table()
-            .is_some_and(|table| table.fetched_at.elapsed() < MAX_STALE)
+        self.source.table().is_some_and(|table| table.fetched_at.elapsed() < MAX_STALE)
     }
 
     fn in_table(&self, kid: &str) -> Result<Option<Arc<DecodingKey>>, Rejection> {

@@ -154,11 +154,7 @@ impl KeySource {
         if table.keys.is_empty() {
             return Err(FetchFault::NoUsableKey(url));
         }
-        tracing::info!(
-            issuer = self.issuer(),
-            keys = table.keys.len(),
-            "issuer's keys fetched"
-        );
+        tracing::info!(issuer = self.issuer(), keys = table.keys.len(), "issuer's keys fetched");
         self.0.table.store(Some(Arc::new(table)));
         Ok(keys)
     }
@@ -178,9 +174,7 @@ impl KeySource {
                     if !is_trusted_transport(&metadata.jwks_uri) {
                         return Err(FetchFault::Insecure(metadata.jwks_uri));
                     }
-                    self.0
-                        .discovered
-                        .store(Some(Arc::new(metadata.jwks_uri.clone())));
+                    self.0.discovered.store(Some(Arc::new(metadata.jwks_uri.clone())));
                     return Ok(metadata.jwks_uri);
                 }
                 // RFC 8414 section 3.3: such a document must not be used.
@@ -248,10 +242,9 @@ fn client(issuer: &IssuerConfig) -> Result<Client, UnusableIssuer> {
         }
         builder = builder.tls_certs_only(certificates);
     }
-    builder.build().map_err(|cause| UnusableIssuer::Client {
-        issuer: issuer.identifier.clone(),
-        cause,
-    })
+    builder
+        .build()
+        .map_err(|cause| UnusableIssuer::Client { issuer: issuer.identifier.clone(), cause })
 }
 
 /// Where an issuer's metadata may be, in the order of MCP 2026-07-28, authorization server
@@ -288,8 +281,7 @@ fn usable(keys: Vec<Value>) -> Vec<JsonWebKey> {
         .filter(|key| key.get("alg").is_none() || text(key, "alg").as_deref() == Some("RS256"))
         .filter(|key| {
             key.get("key_ops").is_none_or(|ops| {
-                ops.as_array()
-                    .is_some_and(|a| a.contains(&Value::from("verify")))
+                ops.as_array().is_some_and(|a| a.contains(&Value::from("verify")))
             })
         })
         .filter(|key| {
@@ -341,10 +333,7 @@ mod tests {
     }
 
     fn kids(keys: Vec<Value>) -> Vec<String> {
-        usable(keys)
-            .iter()
-            .map(|key| key.key_id().to_owned())
-            .collect()
+        usable(keys).iter().map(|key| key.key_id().to_owned()).collect()
     }
 
     #[test]
@@ -355,10 +344,7 @@ mod tests {
             rsa("encrypting", json!({ "use": "enc" })),
             rsa("other-algorithm", json!({ "alg": "PS256" })),
             rsa("not-for-verifying", json!({ "key_ops": ["sign"] })),
-            rsa(
-                "small",
-                json!({ "n": URL_SAFE_NO_PAD.encode([0xC5_u8; 128]) }),
-            ),
+            rsa("small", json!({ "n": URL_SAFE_NO_PAD.encode([0xC5_u8; 128]) })),
             rsa(
                 "padded-small",
                 json!({ "n": URL_SAFE_NO_PAD.encode([vec![0; 128], vec![0xC5; 128]].concat()) }),
@@ -373,21 +359,15 @@ mod tests {
 
     #[test]
     fn of_keys_that_share_a_kid_none_is_used() {
-        let keys = vec![
-            rsa("a", json!({})),
-            rsa("b", json!({})),
-            rsa("a", json!({ "use": "enc" })),
-        ];
+        let keys =
+            vec![rsa("a", json!({})), rsa("b", json!({})), rsa("a", json!({ "use": "enc" }))];
         assert_eq!(kids(keys), ["b"]);
     }
 
     #[test]
     fn metadata_is_looked_for_where_the_specifications_put_it() {
         let urls = |base: &str| {
-            metadata_urls(&Url::parse(base).unwrap())
-                .iter()
-                .map(Url::to_string)
-                .collect::<Vec<_>>()
+            metadata_urls(&Url::parse(base).unwrap()).iter().map(Url::to_string).collect::<Vec<_>>()
         };
         assert_eq!(
             urls("https://i.example.com"),

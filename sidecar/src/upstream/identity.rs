@@ -77,11 +77,8 @@ impl Identity {
         match config {
             UpstreamIdentity::None => Ok(Self::None),
             UpstreamIdentity::Assertion { key, audience } => {
-                let asserter =
-                    Asserter::read(key, issuer, audience).map_err(|cause| UnusableKey {
-                        path: key.clone(),
-                        cause,
-                    })?;
+                let asserter = Asserter::read(key, issuer, audience)
+                    .map_err(|cause| UnusableKey { path: key.clone(), cause })?;
                 Ok(Self::Assertion(Box::new(asserter)))
             }
         }
@@ -122,10 +119,7 @@ impl Asserter {
                 .into(),
             issuer: issuer.to_owned(),
             audience: audience.to_owned(),
-            made: Cache::builder()
-                .max_capacity(MAX_CACHED)
-                .time_to_live(REUSE_FOR)
-                .build(),
+            made: Cache::builder().max_capacity(MAX_CACHED).time_to_live(REUSE_FOR).build(),
         })
     }
 
@@ -134,19 +128,12 @@ impl Asserter {
             sub: claims.sub().to_owned(),
             subject_issuer: claims.iss().to_owned(),
             client_id: claims.client_id().to_owned(),
-            scope: claims
-                .scopes()
-                .iter()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(" "),
+            scope: claims.scopes().iter().map(String::as_str).collect::<Vec<_>>().join(" "),
         };
         if let Some(value) = self.made.get(&principal) {
             return Ok(value);
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|e| e.to_string())?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|e| e.to_string())?;
         let assertion = AssertionClaims {
             iss: &self.issuer,
             aud: &self.audience,
@@ -178,9 +165,7 @@ fn public_jwk(pair: &Ed25519KeyPair) -> Result<(Jwk, String), String> {
             x: URL_SAFE_NO_PAD.encode(pair.public_key().as_ref()),
         }),
     };
-    let kid = jwk
-        .thumbprint(ThumbprintHash::SHA256)
-        .map_err(|e| e.to_string())?;
+    let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|e| e.to_string())?;
     jwk.common.key_id = Some(kid.clone());
     Ok((jwk, kid))
 }

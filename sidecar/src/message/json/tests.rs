@@ -23,10 +23,7 @@ fn ambiguous_text_is_refused() {
         (r#"{"a":1,"\u0061":2}"#, JsonFault::RepeatedName),
         (r#"{"x":{"y":[{"a":1,"a":1}]}}"#, JsonFault::RepeatedName),
         (r#"{"name":1,"Name":2}"#, JsonFault::NamesDifferInCase),
-        (
-            r#"{"params":1,"param\u017f":2}"#,
-            JsonFault::NamesDifferInCase,
-        ),
+        (r#"{"params":1,"param\u017f":2}"#, JsonFault::NamesDifferInCase),
         (r#"{"k":1,"\u212a":2}"#, JsonFault::NamesDifferInCase),
         (r#""\ud800""#, JsonFault::LoneSurrogate),
         (r#""\ud800\u0041""#, JsonFault::LoneSurrogate),
@@ -70,13 +67,7 @@ fn depth_is_bounded_without_recursing_deeper() {
 
 #[test]
 fn numbers_keep_their_text() {
-    for text in [
-        "1.10",
-        "-0",
-        "1e2",
-        "123456789012345678901234567890",
-        "0.1000000000000000055",
-    ] {
+    for text in ["1.10", "-0", "1e2", "123456789012345678901234567890", "0.1000000000000000055"] {
         assert_eq!(written(&read(text).unwrap()), text);
     }
     assert_eq!(read(&"1".repeat(101)), Err(JsonFault::NumberTooLong));
@@ -99,15 +90,9 @@ fn numbers_are_scaled_exactly_or_not_at_all() {
         ("9223372036854775807", 0, Some(i64::MAX)),
         ("-9223372036854775808", 0, Some(i64::MIN)),
         ("9223372036854775808", 0, None),
-        (
-            "12345678901234567890123456789012345678901234567890",
-            0,
-            None,
-        ),
+        ("12345678901234567890123456789012345678901234567890", 0, None),
     ] {
-        let Ok(Json::Number(number)) = read(text) else {
-            panic!("{text} is a number")
-        };
+        let Ok(Json::Number(number)) = read(text) else { panic!("{text} is a number") };
         assert_eq!(number.scaled(places), value, "{text} scaled by {places}");
     }
 }
@@ -118,9 +103,8 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_filter_map("finite", |f| {
-            serde_json::Number::from_f64(f).map(Value::from)
-        }),
+        any::<f64>()
+            .prop_filter_map("finite", |f| { serde_json::Number::from_f64(f).map(Value::from) }),
         ".{0,12}".prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 64, 8, |inner| {
@@ -190,10 +174,7 @@ fn json_test_suite() {
                     JsonFault::TooDeep,
                     JsonFault::NumberTooLong,
                 ];
-                let acceptable = outcome
-                    .as_ref()
-                    .err()
-                    .is_none_or(|fault| limit.contains(fault));
+                let acceptable = outcome.as_ref().err().is_none_or(|fault| limit.contains(fault));
                 assert!(acceptable, "{name}: {outcome:?}");
             }
             b'n' => {

@@ -1,0 +1,35 @@
+//! End to end: real sockets, real TLS, real signatures, real policies, and a spy before the
+//! upstream. One file a promise.
+
+/// What must not be linked, what must be documented, what must not be committed.
+mod architecture;
+/// What was promised survives a kill.
+mod durability;
+/// What a caller with the right scopes can do, in both protocol eras.
+mod everyday;
+/// Official SDKs as foreign clients.
+mod foreign_clients;
+/// The issuer refuses what it should.
+mod issuer;
+/// Lists hold what their reader may use.
+mod lists;
+/// Editing a policy file changes what is allowed.
+mod policy_edits;
+/// The programs: exit codes, complaints, draining.
+mod programs;
+/// Refusals: status, challenge, body, as documented.
+mod refusals;
+/// The two scenarios of the source material, through the client and the rehearsed model.
+mod scenarios;
+/// What do they ask: bodies and headers that could be read in two ways.
+mod smuggling;
+/// Events pass as they come.
+mod streams;
+/// The caller's token stays at the gate; the upstream gets an assertion.
+mod token_containment;
+/// Who is asking: every way in which a token can be wrong.
+mod tokens;
+/// The customer server alone serves nobody.
+mod unguarded_server;
+/// What happens when the upstream is down, slow, redirecting or talking nonsense.
+mod upstream_faults;

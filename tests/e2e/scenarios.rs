@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use client::{
+    agent::converse,
+    model::{Model, OpenAiCompatible},
+    rehearsed,
+    session::{Era, Session, SessionError},
+    token::TokenSource,
+};
+use harness::Stack;
+use serde_json::json;
+
+async fn rehearsed_model() -> Model {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await.unwrap() });
+    let provider =
+        OpenAiCompatible { base_url: &base_url, api_key: "none", model: rehearsed::MODEL };
+    Model::openai_compatible(reqwest::Client::new(), &provider).unwrap()
+}
+
+async fn tokens(stack: &Stack, scopes: &[&str]) -> Arc<TokenSource> {
+    let (resource, credentials) = (stack.resource(), stack.credentials());
+    let tokens = TokenSource::discover(stack.http(), &resource, &credentials, scopes).await;
+    Arc::new(tokens.unwrap())
+}
+
+async fn session(stack: &Stack, scopes: &[&str], era: Era) -> Session {
+    let tokens = tokens(stack, scopes).await;
+    Session::open(stack.http(), &stack.resource(), tokens, era).await.unwrap()
+}
+
+#[tokio::test]
+async fn both_scenarios_of_the_article_play_in_both_eras() {
+    let model = rehearsed_model().await;
+    for era in [Era::Newest, Era::Legacy] {
+        let mut stack = Stack::start().await;
+        let session = session(&stack, &["customer:read", "account:calculate"], era).await;
+
+        let report = converse(&model, &session, rehearsed::ACCOUNT_PROMPT).await.unwrap();
+        assert_eq!(report.steps.len(), 1);
+        assert_eq!(report.steps[0].call.tool(), "calculate_account_value");
+        assert!(report.steps[0].succeeded, "{}", report.steps[0].outcome);
+        assert!(report.answer.contains("552.00"), "{}", report.answer);
+        assert!(report.answer.contains("qualifies"), "{}", report.answer);
+
+        let report = converse(&model, &session, rehearsed::LOOKUP_PROMPT).await.unwrap();
+        assert!(report.answer.contains("John Doe"), "{}", report.answer);
+        assert!(report.answer.contains("active"), "{}", report.answer);
+        session.close().await;
+        stack.forget_decisions();
+        stack.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_steps_up_to_exactly_the_scope_it_needs() {
+    let mut stack = Stack::start().await;
+    let session = session(&stack, &["customer:read"], Era::Newest).await;
+    let ticket = json!({
+        "customer_id": "ABC123", "subject": "s", "description": "d", "priority": "low"
+    });
+    let ticket = ticket.as_object().unwrap().clone();
+    let refused = session.call("create_support_ticket", ticket.clone()).await.unwrap_err();
+    let SessionError::StepUp { required } = refused else { panic!("{refused}") };
+    assert_eq!(required, ["ticket:create"]);
+    let result = session.call_stepping_up("create_support_ticket", ticket).await.unwrap();
+    assert_ne!(result.is_error, Some(true));
+    let tools = session.tools().await.unwrap();
+    assert_eq!(tools.len(), 3, "the old scopes are kept");
+    session.close().await;
+    stack.forget_decisions();
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_refusal_goes_back_to_the_model_as_text() {
+    let model = rehearsed_model().await;
+    let mut stack = Stack::with()
+        .policies(
+            r#"@id("all") permit (principal, action, resource);
+               @id("small-sums") forbid (principal, action == Mcp::Action::"calculate_account_value", resource)
+               when { context.input.amounts.contains(decimal("300.0")) };"#,
+        )
+        .start()
+        .await;
+    let session = session(&stack, &[], Era::Newest).await;
+    let report = converse(&model, &session, rehearsed::ACCOUNT_PROMPT).await.unwrap();
+    assert!(!report.steps[0].succeeded);
+    assert!(report.answer.contains("did not do it"), "{}", report.answer);
+    session.close().await;
+    stack.forget_decisions();
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn one_token_serves_many_askers_and_is_fetched_once() {
+    let stack = Stack::start().await;
+    let tokens = tokens(&stack, &[]).await;
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            let tokens = Arc::clone(&tokens);
+            tokio::spawn(async move { tokens.bearer().await.unwrap() })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for asker in asked {
+        all.push(asker.await.unwrap());
+    }
+    all.dedup();
+    assert_eq!(all.len(), 1, "one token for all");
+    tokens.discard().await;
+    assert_ne!(tokens.bearer().await.unwrap(), all[0], "until it is discarded");
+    stack.finish().await;
+}

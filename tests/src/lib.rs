@@ -1,0 +1,39 @@
+//! The harness: [`Stack::start`] brings up the real issuer, the real customer server and the real
+//! gate on free loopback ports over TLS, with a [`Spy`] between gate and upstream that records
+//! every byte. A test that forgets [`Stack::finish`] fails; finishing asserts that the gate left
+//! exactly one decision record for each request.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "in a test harness a broken assumption should fail loudly"
+)]
+
+mod neighbour;
+mod program;
+mod reply;
+mod spy;
+mod stack;
+
+pub use neighbour::{Neighbour, skip};
+pub use program::{Program, free_port};
+pub use reply::Reply;
+pub use spy::Spy;
+pub use stack::{Caller, Stack, StackBuilder};
+
+/// The repository's root.
+pub fn repository() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent")
+}
+
+/// Waits until `holds`, for five seconds at most.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..100 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("within five seconds it did not come to pass that {what}");
+}

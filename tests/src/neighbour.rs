@@ -1,0 +1,40 @@
+//! Real neighbours: programs that a test starts when they are there.
+
+use std::{path::PathBuf, process::Command};
+
+/// A program and what it needs.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// The program.
+    pub program: PathBuf,
+}
+
+impl Neighbour {
+    /// A Python that has the official MCP SDK: `$CEDARGATE_TEST_PYTHON`, else `python3`.
+    pub fn python_with_mcp() -> Option<Self> {
+        let program =
+            std::env::var_os("CEDARGATE_TEST_PYTHON").map_or("python3".into(), PathBuf::from);
+        let there =
+            Command::new(&program).args(["-c", "import mcp.client.streamable_http"]).output();
+        there.is_ok_and(|output| output.status.success()).then_some(Self { program })
+    }
+
+    /// A Node whose modules folder `$CEDARGATE_TEST_NODE_MODULES` has the official MCP SDK.
+    pub fn node_with_mcp() -> Option<(Self, PathBuf)> {
+        let modules = PathBuf::from(std::env::var_os("CEDARGATE_TEST_NODE_MODULES")?);
+        let sdk = modules.join("@modelcontextprotocol/client/package.json");
+        let there = Command::new("node").arg("--version").output();
+        let there = there.is_ok_and(|output| output.status.success()) && sdk.is_file();
+        there.then_some((Self { program: "node".into() }, modules))
+    }
+}
+
+/// Says that a test was skipped and what it needs; in CI, where nothing may be skipped
+/// (`CEDARGATE_TEST_NOTHING_SKIPPED`), fails instead.
+pub fn skip(what: &str) {
+    println!("skipped: needs {what}");
+    assert!(
+        std::env::var_os("CEDARGATE_TEST_NOTHING_SKIPPED").is_none(),
+        "skipped where nothing may be skipped: needs {what}"
+    );
+}
