@@ -21,7 +21,11 @@ use rmcp::{
     },
     model::{CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool, ToolAnnotations},
 };
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::{
+    JsonSchema, Schema,
+    generate::SchemaSettings,
+    transform::{RecursiveTransform, Transform as _},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -181,11 +185,18 @@ impl Rules {
     }
 }
 
-/// JSON Schema 2020-12 with everything inlined: some clients resolve no references.
+/// JSON Schema 2020-12 with everything inlined: some clients resolve no references. Formats that
+/// no standard knows are left out: some clients complain of them.
 fn schema_of<T: JsonSchema>() -> JsonObject {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.remove("title");
+    RecursiveTransform(|schema: &mut Schema| {
+        if schema.get("type").is_some_and(|of| of == "integer") {
+            schema.remove("format");
+        }
+    })
+    .transform(&mut schema);
     schema.as_object().cloned().unwrap_or_default()
 }
 

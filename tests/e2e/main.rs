@@ -1,6 +1,14 @@
 //! End to end: real sockets, real TLS, real signatures, real policies, and a spy before the
 //! upstream. One file a promise.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "in a test a broken assumption should fail loudly"
+)]
+
 /// What must not be linked, what must be documented, what must not be committed.
 mod architecture;
 /// What was promised survives a kill.

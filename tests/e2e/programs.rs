@@ -1,1 +1,188 @@
+use std::{path::Path, time::Duration};
 
+use axum::{Router, routing::post};
+use harness::{Program, Stack, eventually, free_port};
+use serde_json::json;
+
+const GATE: &str = env!("CARGO_BIN_EXE_cedargate-under-test");
+const SERVER: &str = env!("CARGO_BIN_EXE_customer-mcp-server-under-test");
+
+/// Runs a program that must refuse: its exit code and its one complaint.
+fn complaint(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) {
+    let output = Program::run(program, arguments, folder);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!told.contains("panicked"), "{told}");
+    (output.status.code().unwrap(), told)
+}
+
+#[tokio::test]
+async fn a_good_configuration_checks_out() {
+    let stack = Stack::start().await;
+    let output = Program::run(GATE, &["check", "--config", "gate.toml"], stack.home());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("5 policies in 5 files over 4 tools"), "{told}");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn bad_configurations_exit_with_64_and_name_what_is_wrong() {
+    let stack = Stack::start().await;
+    let home = stack.home();
+    let good = std::fs::read_to_string(home.join("gate.toml")).unwrap();
+    std::fs::write(home.join("empty.pem"), "").unwrap();
+    std::fs::write(home.join("not-a-key.pem"), "-----BEGIN NOTHING-----").unwrap();
+    std::fs::create_dir(home.join("no-policies")).unwrap();
+    std::fs::copy(
+        home.join("policies/schema.cedarschema"),
+        home.join("no-policies/schema.cedarschema"),
+    )
+    .unwrap();
+    for (from, to, part) in [
+        ("gate.pem", "missing.pem", "missing.pem"),
+        ("gate-key.pem", "missing-key.pem", "missing-key.pem"),
+        ("gate-key.pem", "empty.pem", "empty.pem"),
+        ("ca = \"ca.pem\"", "ca = \"missing-ca.pem\"", "missing-ca.pem"),
+        ("\"assertion-key.pem\"", "\"missing-assertion.pem\"", "missing-assertion.pem"),
+        ("\"assertion-key.pem\"", "\"gate-key.pem\"", "Ed25519"),
+        ("\"assertion-key.pem\"", "\"not-a-key.pem\"", "not-a-key.pem"),
+        ("directory = \"policies\"", "directory = \"nowhere\"", "nowhere"),
+        ("directory = \"policies\"", "directory = \"no-policies\"", "holds no policy"),
+        ("[policies]", "[policy]", "policy"),
+        ("https://127", "ftp://127", "resource.public_url"),
+        ("[listener]", "[listener", "configuration `bad.toml`"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        std::fs::write(home.join("bad.toml"), good.replace(from, to)).unwrap();
+        let (code, told) = complaint(GATE, &["run", "--config", "bad.toml"], home);
+        assert_eq!(code, 64, "{to}: {told}");
+        assert!(told.contains(part), "{part} in {told}");
+        assert!(told.starts_with("cedargate: "), "{told}");
+    }
+    for arguments in [&["run"] as &[&str], &["run", "--config", "nowhere.toml"], &["fly"], &[]] {
+        let (code, told) = complaint(GATE, arguments, home);
+        assert_eq!(code, 64, "{arguments:?}: {told}");
+        assert!(!told.is_empty());
+    }
+    assert!(Program::run(GATE, &["--help"], home).status.success());
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let stack = Stack::start().await;
+    let (code, told) = complaint(GATE, &["run", "--config", "gate.toml"], stack.home());
+    assert_eq!(code, 64);
+    assert!(
+        told.contains(&stack.gate().to_string()) && told.contains("listener.address"),
+        "{told}"
+    );
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn the_environment_overrides_the_file_and_nothing_else_does() {
+    let stack = Stack::start().await;
+    let output = std::process::Command::new(GATE)
+        .args(["check", "--config", "gate.toml"])
+        .current_dir(stack.home())
+        .env("CEDARGATE_POLICIES__DIRECTORY", "elsewhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("elsewhere"), "{told}");
+    let output = std::process::Command::new(GATE)
+        .args(["check", "--config", "gate.toml"])
+        .current_dir(stack.home())
+        .env("CEDARGATE_POLICIES__DIRECTROY", "x")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.to_lowercase().contains("directroy"), "{told}");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn sigterm_lets_what_is_under_way_finish_and_exits_with_0() {
+    let slow = Router::new().route(
+        "/mcp",
+        post(|| async {
+            tokio::time::sleep(Duration::from_millis(800)).await;
+            let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
+            ([("content-type", "application/json")], answer.to_string())
+        }),
+    );
+    let stack = Stack::with().upstream(slow).start().await;
+    let address = format!("127.0.0.1:{}", free_port());
+    let own = std::fs::read_to_string(stack.home().join("gate.toml")).unwrap();
+    let moved = own.replace(&stack.gate().to_string(), &address);
+    std::fs::write(stack.home().join("moved.toml"), moved).unwrap();
+    let gate = Program::start(GATE, &["run", "--config", "moved.toml"], stack.home());
+
+    let mut claims = stack.claims("customer:read");
+    claims["aud"] = json!(format!("https://{address}/mcp"));
+    let token = stack.signing_key().sign(&claims).unwrap();
+    let (http, url) = (stack.http(), format!("https://{address}/mcp"));
+    let ping = async || {
+        let request =
+            http.post(&url).bearer_auth(&token).header("content-type", "application/json");
+        request.body(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).send().await
+    };
+    eventually("the gate serves", async || ping().await.is_ok()).await;
+    let (answered, ()) = tokio::join!(ping(), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        gate.signal("TERM");
+    });
+    assert_eq!(answered.unwrap().status(), 200, "what was under way was finished");
+    let (status, told) = gate.finish().await;
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(told.contains("draining"), "{told}");
+    assert!(!told.contains(&token), "no token in the log");
+    assert!(ping().await.is_err(), "nobody is served after it");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn the_server_does_not_start_without_a_trusted_key() {
+    let stack = Stack::start().await;
+    let home = stack.home();
+    std::fs::write(home.join("no-keys.json"), r#"{"keys":[]}"#).unwrap();
+    std::fs::write(home.join("not-json.json"), "keys").unwrap();
+    let rsa = serde_json::to_string(&stack.signing_key().jwks()).unwrap();
+    std::fs::write(home.join("rsa.json"), rsa).unwrap();
+    for file in ["missing.json", "no-keys.json", "not-json.json", "rsa.json"] {
+        let arguments = [
+            "--listen",
+            "127.0.0.1:0",
+            "--certificate",
+            "upstream.pem",
+            "--key",
+            "upstream-key.pem",
+            "--assertion-jwks",
+            file,
+            "--database",
+            "never.sqlite",
+        ];
+        let (code, told) = complaint(SERVER, &arguments, home);
+        assert_eq!(code, 64, "{file}: {told}");
+        assert!(told.contains(file), "{told}");
+        assert!(!home.join("never.sqlite").exists(), "nothing half made");
+    }
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--certificate",
+        "upstream.pem",
+        "--key",
+        "upstream-key.pem",
+        "--assertion-jwks",
+        "assertion-jwks.json",
+        "--database",
+        "no/such/folder/c.sqlite",
+    ];
+    let (code, told) = complaint(SERVER, &arguments, home);
+    assert_eq!(code, 64, "{told}");
+    assert!(told.contains("no/such/folder/c.sqlite"), "{told}");
+    stack.finish().await;
+}

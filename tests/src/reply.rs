@@ -15,7 +15,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) async fn read(response: reqwest::Response) -> Self {
+    /// Reads the whole response.
+    pub async fn read(response: reqwest::Response) -> Self {
         Self {
             status: response.status(),
             headers: response.headers().clone(),

@@ -19,6 +19,7 @@ use dev_authorization_server::{
 };
 use dev_certificates::{AssertionKey, Identity, LocalAuthority};
 use http::HeaderMap;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use server::{CustomerServer, store::DemoRows};
 use sidecar::{Config, DecisionRecord, Gate};
@@ -244,6 +245,38 @@ impl Stack {
         latest.expect("a decision on record")
     }
 
+    /// A good assertion of the gate's for its upstream, with `change` made to its claims.
+    pub fn assertion(&self, typ: &str, change: impl FnOnce(&mut Value)) -> String {
+        let pem = std::fs::read(self.home().join("assertion-key.pem")).unwrap();
+        let key = EncodingKey::from_ed_pem(&pem).unwrap();
+        self.assertion_signed_by(&key, typ, change)
+    }
+
+    /// The same under another key of the same name.
+    pub fn assertion_signed_by(
+        &self,
+        key: &EncodingKey,
+        typ: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> String {
+        let jwks = std::fs::read(self.home().join("assertion-jwks.json")).unwrap();
+        let jwks: Value = serde_json::from_slice(&jwks).unwrap();
+        let now = jsonwebtoken::get_current_timestamp();
+        let mut claims = json!({
+            "iss": self.resource(),
+            "aud": format!("https://{}/mcp", self.spy.address()),
+            "sub": "alice",
+            "client_id": CLIENT_ID,
+            "iat": now,
+            "exp": now + 60,
+        });
+        change(&mut claims);
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(typ.to_owned());
+        header.kid = jwks.pointer("/keys/0/kid").and_then(Value::as_str).map(str::to_owned);
+        jsonwebtoken::encode(&header, &claims, key).unwrap()
+    }
+
     /// Forgets what a session of its own sent, which nobody counted.
     pub fn forget_decisions(&mut self) {
         while self.decisions.try_recv().is_ok() {}
@@ -404,9 +437,11 @@ impl Place<'_> {
 
     fn write_identities(&self) {
         self.write("ca.pem", self.authority.certificate_pem());
-        let Identity { certificate_pem, key_pem } = self.authority.issue("gate").unwrap();
-        self.write("gate.pem", &certificate_pem);
-        self.write("gate-key.pem", &key_pem);
+        for name in ["gate", "upstream"] {
+            let Identity { certificate_pem, key_pem } = self.authority.issue(name).unwrap();
+            self.write(&format!("{name}.pem"), &certificate_pem);
+            self.write(&format!("{name}-key.pem"), &key_pem);
+        }
         let assertion = AssertionKey::generate().unwrap();
         self.write("assertion-key.pem", &assertion.key_pem);
         self.write("assertion-jwks.json", &assertion.jwks_json);

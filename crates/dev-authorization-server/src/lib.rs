@@ -89,6 +89,7 @@ fn router(config: Config) -> Router {
         .route("/.well-known/oauth-authorization-server", get(metadata::document))
         .route("/.well-known/openid-configuration", get(metadata::document))
         .route("/jwks.json", get(metadata::jwks))
+        .route("/authorize", get(metadata::no_authorization))
         .route("/token", post(token::grant))
         .route("/health", get(metadata::health))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 
 use crate::Issuer;
@@ -13,6 +13,8 @@ pub(crate) async fn document(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
     let identifier = &issuer.config.issuer;
     Json(json!({
         "issuer": identifier,
+        // RFC 8414 needs none without the grants that use it; the official MCP SDKs insist on one.
+        "authorization_endpoint": format!("{identifier}/authorize"),
         "token_endpoint": format!("{identifier}/token"),
         "jwks_uri": format!("{identifier}/jwks.json"),
         "scopes_supported": issuer.config.clients.scopes(),
@@ -27,6 +29,11 @@ pub(crate) async fn document(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
 /// The public key (RFC 7517).
 pub(crate) async fn jwks(State(issuer): State<Arc<Issuer>>) -> Json<jsonwebtoken::jwk::JwkSet> {
     Json(issuer.config.signing_key.jwks())
+}
+
+/// Why a browser gets no further.
+pub(crate) async fn no_authorization() -> (StatusCode, &'static str) {
+    (StatusCode::BAD_REQUEST, "unsupported_response_type: only client credentials are served\n")
 }
 
 /// A sign of life for scripts.

@@ -1,6 +1,6 @@
 //! Creating tickets.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,8 @@ pub struct Ticket {
 impl Store {
     /// Creates a ticket; when this returns, it is on disk.
     pub async fn create_ticket(&self, new: NewTicket<'_>) -> Result<Ticket, StoreError> {
-        let created = Timestamp::now();
+        // As precise as it is stored.
+        let created = Timestamp::now().round(Unit::Millisecond).unwrap_or_default();
         let random = uuid::Uuid::new_v4().simple().to_string();
         let ticket_id = format!("TKT-{}-{:.3}-{random:.8}", created.as_second(), new.customer_id,);
         let written = sqlx::query(
