@@ -3,7 +3,7 @@
 
 #![expect(
     clippy::indexing_slicing,
-    clippy::panic,
+    clippy::expect_used,
     clippy::string_slice,
     clippy::unwrap_used,
     reason = "in a test a broken assumption should fail loudly"

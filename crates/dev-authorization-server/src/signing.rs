@@ -64,9 +64,14 @@ impl SigningKey {
     /// Signs `claims` as an access token: RS256, `typ` `at+jwt` (RFC 9068 section 2.1), this key's
     /// `kid`.
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
+        self.sign_named(&self.kid, claims)
+    }
+
+    /// Signs `claims` as an access token under the name of another key, as a forger would.
+    pub fn sign_named(&self, kid: &str, claims: &impl Serialize) -> Result<String, SigningError> {
         let mut header = Header::new(Algorithm::RS256);
         header.typ = Some("at+jwt".to_owned());
-        header.kid = Some(self.kid.clone());
+        header.kid = Some(kid.to_owned());
         self.sign_with_header(&header, claims)
     }
 
