@@ -413,3 +413,37 @@ fn answer(asked: &Asked, member: &str, value: Json) -> Vec<u8> {
 fn list(words: &[String]) -> Json {
     Json::Array(words.iter().map(|word| Json::from(word.as_str())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Reason codes in the table of `sidecar/README.md`.
+    fn documented() -> BTreeSet<&'static str> {
+        let (_, refusals) = include_str!("../README.md").split_once("## Refusals").unwrap();
+        refusals.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+    }
+
+    /// Reason codes in `Rejection::reason`, which is a list of `=> "code",`.
+    fn in_use() -> BTreeSet<&'static str> {
+        let source = include_str!("rejection.rs");
+        let (_, body) = source.split_once("fn reason(&self)").unwrap();
+        let (body, _) = body.split_once("\n    }\n").unwrap();
+        body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+    }
+
+    #[test]
+    fn every_reason_is_documented_and_every_documented_reason_is_in_use() {
+        assert_eq!(in_use(), documented());
+        assert!(in_use().len() > 50);
+    }
+
+    #[test]
+    fn reasons_are_kebab_case() {
+        for reason in in_use() {
+            assert!(
+                reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+            );
+        }
+    }
+}

@@ -15,6 +15,8 @@ mod architecture;
 mod durability;
 /// What a caller with the right scopes can do, in both protocol eras.
 mod everyday;
+/// How fast a release build starts and how little memory it takes.
+mod footprint;
 /// Official SDKs as foreign clients.
 mod foreign_clients;
 /// The issuer refuses what it should.

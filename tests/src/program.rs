@@ -19,6 +19,13 @@ impl Program {
         Self(command.spawn().expect("the program starts"))
     }
 
+    /// The same with nobody reading what it says.
+    pub fn start_quietly(program: &str, arguments: &[&str], folder: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("the program starts"))
+    }
+
     /// Runs `program` in `folder` to its end.
     pub fn run(program: &str, arguments: &[&str], folder: &Path) -> Output {
         Command::new(program).args(arguments).current_dir(folder).output().expect("it runs")

@@ -1,0 +1,33 @@
+# The same recipes as in .ci/run; `just --list` names them.
+
+# What a change must pass before it is committed
+check: fmt clippy doc deny test
+
+fmt:
+    cargo fmt --all --check
+
+clippy:
+    cargo clippy --workspace --all-targets -- --deny warnings
+
+doc:
+    RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
+
+# Licences, sources and duplicate versions; needs cargo-deny
+deny:
+    cargo deny check bans licenses sources
+
+test:
+    cargo test --workspace
+
+# The six scenes, then an open gate
+demo *arguments:
+    cargo run --release -- {{arguments}}
+
+# Local CA, leaf certificates, assertion key
+certs *arguments:
+    cargo xtask certs {{arguments}}
+
+# How fast a release build starts and how much memory it takes while serving
+footprint:
+    cargo build --release --package demo --package sidecar
+    CEDARGATE_TEST_GATE=$PWD/target/release/cedargate cargo test --package tests footprint -- --nocapture

@@ -1,0 +1,75 @@
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use harness::{Program, Stack, free_port, skip};
+use serde_json::json;
+
+/// Of a release build, named by `CEDARGATE_TEST_GATE`: it starts in under 300 ms and stays under
+/// 40 MiB while serving. `just footprint` builds one and runs this.
+#[tokio::test]
+async fn a_release_build_starts_fast_and_stays_small() {
+    let Some(gate) = std::env::var_os("CEDARGATE_TEST_GATE").map(PathBuf::from) else {
+        return skip("a release build of cedargate, named by CEDARGATE_TEST_GATE");
+    };
+    let stack = Stack::start().await;
+    let address = format!("127.0.0.1:{}", free_port());
+    // It listens elsewhere, but is the same resource to issuer and upstream.
+    let own = std::fs::read_to_string(stack.home().join("gate.toml")).unwrap();
+    let scopes = "initial_scopes = [\"customer:read\"]";
+    assert!(own.contains(scopes));
+    let moved = own
+        .replacen(&stack.gate().to_string(), &address, 1)
+        .replace(scopes, &format!("{scopes}\nallowed_hosts = [\"{address}\"]"));
+    std::fs::write(stack.home().join("moved.toml"), moved).unwrap();
+
+    let started = Instant::now();
+    let running = Program::start_quietly(
+        gate.to_str().unwrap(),
+        &["run", "--config", "moved.toml"],
+        stack.home(),
+    );
+    let metadata = format!("https://{address}/.well-known/oauth-protected-resource");
+    while stack.http().get(&metadata).send().await.is_err() {
+        assert!(started.elapsed() < Duration::from_secs(10), "it never served");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let start_time = started.elapsed();
+
+    let token = stack.caller("customer:read").token().to_owned();
+    let call = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": "get_customer_info", "arguments": { "customer_id": "ABC123" } },
+    })
+    .to_string();
+    let callers: Vec<_> = (0..16)
+        .map(|_| {
+            let (http, token, call) = (stack.http(), token.clone(), call.clone());
+            let url = format!("https://{address}/mcp");
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    let answer = http
+                        .post(&url)
+                        .bearer_auth(&token)
+                        .header("content-type", "application/json")
+                        .body(call.clone())
+                        .send()
+                        .await
+                        .unwrap();
+                    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kib: u64 = resident.trim().trim_end_matches(" kB").trim().parse().unwrap();
+    println!("started in {start_time:?}, {} MiB resident at most over 1600 calls", kib / 1024);
+    assert!(start_time < Duration::from_millis(300), "{start_time:?}");
+    assert!(kib < 40 * 1024, "{kib} KiB");
+    stack.finish().await;
+}
