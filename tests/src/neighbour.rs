@@ -1,6 +1,6 @@
 //! Real neighbours: programs that a test starts when they are there.
 
-use std::{path::PathBuf, process::Command};
+use std::{io::Write as _, path::PathBuf, process::Command};
 
 /// A program and what it needs.
 #[derive(Debug, Clone)]
@@ -29,10 +29,11 @@ impl Neighbour {
     }
 }
 
-/// Says that a test was skipped and what it needs; in CI, where nothing may be skipped
-/// (`CEDARGATE_TEST_NOTHING_SKIPPED`), fails instead.
+/// Says that a test was skipped and what it needs, also where the output of tests is captured; in
+/// CI, where nothing may be skipped (`CEDARGATE_TEST_NOTHING_SKIPPED`), fails instead.
 pub fn skip(what: &str) {
-    println!("skipped: needs {what}");
+    // The macros that print are captured, the stream itself is not.
+    drop(writeln!(std::io::stderr(), "skipped: needs {what}"));
     assert!(
         std::env::var_os("CEDARGATE_TEST_NOTHING_SKIPPED").is_none(),
         "skipped where nothing may be skipped: needs {what}"
