@@ -72,9 +72,13 @@ pub fn main() -> ExitCode {
 fn load(path: &Path) -> Result<Config, ConfigError> {
     let config = Config::load(path)?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
+    let terminal = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(terminal)
+        .with_env_filter(filter);
     let json = match config.log_format {
-        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Auto => !terminal,
         LogFormat::Json => true,
         LogFormat::Text => false,
     };

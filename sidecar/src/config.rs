@@ -134,6 +134,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) max_body_bytes: usize,
+    pub(crate) max_connections: usize,
     pub(crate) max_concurrent_requests: usize,
     pub(crate) max_list_bytes: usize,
     pub(crate) body_timeout: Duration,

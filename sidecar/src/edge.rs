@@ -1,5 +1,7 @@
 //! The edge: TLS, framing, time, which paths there are, and draining. It knows nothing of policy.
 
+mod connections;
+
 use std::{
     collections::HashSet,
     io,
@@ -15,7 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use http::{StatusCode, header, request::Parts};
 use hyper_util::rt::TokioTimer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -83,7 +88,8 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let drain = enforcer.limits.drain_timeout;
+    let limits = enforcer.limits.clone();
+    let drain = limits.drain_timeout;
     let handle = Handle::new();
     let stop = handle.clone();
     tokio::spawn(async move {
@@ -92,7 +98,9 @@ pub(crate) async fn serve(
         stop.graceful_shutdown(Some(drain));
     });
     let app = router(enforcer, endpoint).into_make_service_with_connect_info::<SocketAddr>();
-    let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+    let bounded = connections::Bounded::to(limits.max_connections);
+    let acceptor = RustlsAcceptor::new(tls).handshake_timeout(HANDSHAKE_TIMEOUT).acceptor(bounded);
+    let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(acceptor);
     let http = server.http_builder();
     http.http1()
         .timer(TokioTimer::new())
@@ -140,8 +148,9 @@ fn json(document: Bytes) -> Response {
 
 /// Where the upstream finds the public half of the assertion key.
 const ASSERTION_JWKS_PATH: &str = "/.well-known/cedargate-assertion-jwks.json";
-/// A head takes one round trip; ten seconds are for bad networks, not for slow loris.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a head to arrive whole, and for a kept-alive connection to send another.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A token of eight kilobytes and what goes with it.
 const HEADER_BYTES: usize = 64 * 1024;
 const HTTP2_HEADER_BYTES: u32 = 64 * 1024;

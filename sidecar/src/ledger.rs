@@ -58,6 +58,15 @@ pub enum Decision {
     Deny,
 }
 
+impl Decision {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// Writes records.
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
@@ -111,18 +120,21 @@ impl Ledger {
     fn write(&self, record: &DecisionRecord) {
         tracing::info!(
             target: "cedargate::decision",
-            request_id = %record.request_id,
-            peer = %record.peer,
-            decision = ?record.decision,
-            reason = record.reason,
-            policies = record.policies.join(" "),
-            issuer = record.issuer,
-            subject = record.subject,
-            client_id = record.client_id,
-            token_id = record.token_id,
-            method = record.method,
-            target = record.target,
-            decided_after_us = record.decided_after_us,
+            {
+                request.id = %record.request_id,
+                request.peer = %record.peer,
+                token.iss = record.issuer,
+                token.sub = record.subject,
+                token.client_id = record.client_id,
+                token.jti = record.token_id,
+                mcp.method = record.method,
+                mcp.target = record.target,
+                decision.outcome = record.decision.as_str(),
+                decision.reason = record.reason,
+                decision.policies = record.policies.join(" "),
+                decision.duration_us = record.decided_after_us
+            },
+            "decided"
         );
         // Nobody needs to listen.
         drop(self.subscribers.send(Arc::new(record.clone())));
@@ -170,7 +182,7 @@ impl OpenRecord {
     pub(crate) fn refused(&mut self, rejection: &Rejection) {
         if self.written {
             let (request_id, reason) = (self.record.request_id, rejection.reason());
-            tracing::warn!(%request_id, reason, "the upstream's answer was not relayed");
+            tracing::warn!({ request.id = %request_id, reason }, "the upstream's answer was not relayed");
             return;
         }
         if let Rejection::Denied { policies } = rejection {

@@ -13,6 +13,8 @@
 mod architecture;
 /// What was promised survives a kill.
 mod durability;
+/// Connections, hosts and origins.
+mod edge;
 /// What a caller with the right scopes can do, in both protocol eras.
 mod everyday;
 /// How fast a release build starts and how little memory it takes.

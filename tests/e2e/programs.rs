@@ -138,6 +138,18 @@ async fn sigterm_lets_what_is_under_way_finish_and_exits_with_0() {
     let (status, told) = gate.finish().await;
     assert_eq!(status.code(), Some(0), "{told}");
     assert!(told.contains("draining"), "{told}");
+    let decisions: Vec<&str> =
+        told.lines().filter(|line| line.contains("cedargate::decision")).collect();
+    assert!(!decisions.is_empty(), "{told}");
+    for line in decisions {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["target"], "cedargate::decision");
+        assert_eq!(record["decision.outcome"], "allow");
+        assert_eq!(record["mcp.method"], "ping");
+        assert_eq!(record["decision.policies"], "protocol-for-every-caller");
+        let names = line.matches("\":").count();
+        assert_eq!(names, record.as_object().unwrap().len(), "no name stands twice: {line}");
+    }
     assert!(!told.contains(&token), "no token in the log");
     assert!(ping().await.is_err(), "nobody is served after it");
     stack.finish().await;

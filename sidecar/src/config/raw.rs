@@ -105,6 +105,7 @@ struct RawLog {
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     max_body_bytes: usize,
+    max_connections: usize,
     max_concurrent_requests: usize,
     max_list_bytes: usize,
     #[serde(with = "humantime_serde")]
@@ -124,6 +125,8 @@ impl Default for RawLimits {
         Self {
             // The largest honest arguments are documents pasted into a tool call.
             max_body_bytes: 1024 * 1024,
+            // Some tens of kilobytes each; the descriptor limit of common systems allows for it.
+            max_connections: 4096,
             // Each holds a body and an upstream exchange: a gibibyte of bodies at the very worst.
             max_concurrent_requests: 1024,
             // Tool lists of a thousand tools are below two mebibytes.
@@ -332,6 +335,7 @@ fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<
 fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
     for (key, zero) in [
         ("limits.max_body_bytes", raw.max_body_bytes == 0),
+        ("limits.max_connections", raw.max_connections == 0),
         ("limits.max_concurrent_requests", raw.max_concurrent_requests == 0),
         ("limits.max_list_bytes", raw.max_list_bytes == 0),
         ("limits.body_timeout", raw.body_timeout.is_zero()),
@@ -343,11 +347,17 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
             problems.add(key, "must be more than zero");
         }
     }
-    if raw.max_concurrent_requests > tokio::sync::Semaphore::MAX_PERMITS {
-        problems.add("limits.max_concurrent_requests", "is beyond any machine");
+    for (key, count) in [
+        ("limits.max_connections", raw.max_connections),
+        ("limits.max_concurrent_requests", raw.max_concurrent_requests),
+    ] {
+        if count > tokio::sync::Semaphore::MAX_PERMITS {
+            problems.add(key, "is beyond any machine");
+        }
     }
     Limits {
         max_body_bytes: raw.max_body_bytes,
+        max_connections: raw.max_connections,
         max_concurrent_requests: raw.max_concurrent_requests,
         max_list_bytes: raw.max_list_bytes,
         body_timeout: raw.body_timeout,
