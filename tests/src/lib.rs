@@ -10,17 +10,20 @@
     reason = "in a test harness a broken assumption should fail loudly"
 )]
 
+mod caller;
 mod neighbour;
+mod place;
 mod program;
 mod reply;
 mod spy;
 mod stack;
 
+pub use caller::Caller;
 pub use neighbour::{Neighbour, skip};
 pub use program::{Program, free_port};
 pub use reply::Reply;
 pub use spy::Spy;
-pub use stack::{Caller, Stack, StackBuilder};
+pub use stack::{Stack, StackBuilder};
 
 /// The repository's root.
 pub fn repository() -> &'static std::path::Path {

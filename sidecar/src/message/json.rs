@@ -4,7 +4,9 @@
 //! encodings, about numbers a double cannot hold. Here such text is refused, so that what was
 //! authorized and what the upstream reads cannot differ: the value written is the value judged.
 
-use std::{borrow::Cow, collections::HashSet};
+mod reader;
+
+use reader::Reader;
 
 /// A JSON value. Numbers keep their text, objects keep their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +47,7 @@ pub(crate) enum JsonFault {
 impl Json {
     /// Reads exactly one value.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, JsonFault> {
-        if bytes.starts_with(b"\xEF\xBB\xBF") {
-            return Err(JsonFault::ByteOrderMark);
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| JsonFault::NotUtf8)?;
-        let mut reader = Reader { text, bytes, at: 0 };
-        let value = reader.value(MAX_DEPTH)?;
-        reader.space();
-        match reader.peek() {
-            None => Ok(value),
-            Some(_) => Err(JsonFault::Syntax),
-        }
+        Reader::of(bytes)?.whole()
     }
 
     /// Appends this value to `out`, without spaces.
@@ -175,236 +167,6 @@ fn shifted(mut magnitude: i128, shift: i64) -> Option<i128> {
     Some(magnitude)
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn value(&mut self, depth_left: usize) -> Result<Json, JsonFault> {
-        self.space();
-        match self.peek().ok_or(JsonFault::Syntax)? {
-            b'{' => self.object(depth_left).map(Json::Object),
-            b'[' => self.array(depth_left).map(Json::Array),
-            b'"' => self.string().map(Json::String),
-            b'-' | b'0'..=b'9' => self.number().map(Json::Number),
-            b't' => self.word("true", Json::Bool(true)),
-            b'f' => self.word("false", Json::Bool(false)),
-            b'n' => self.word("null", Json::Null),
-            _ => Err(JsonFault::Syntax),
-        }
-    }
-
-    fn object(&mut self, depth_left: usize) -> Result<Object, JsonFault> {
-        let depth_left = depth_left.checked_sub(1).ok_or(JsonFault::TooDeep)?;
-        self.at += 1;
-        let mut members = Vec::new();
-        let mut names = Names::default();
-        self.space();
-        if self.take(b'}') {
-            return Ok(Object(members));
-        }
-        loop {
-            self.space();
-            if self.peek() != Some(b'"') {
-                return Err(JsonFault::Syntax);
-            }
-            let name = self.string()?;
-            names.admit(&name, &members)?;
-            self.space();
-            self.expect(b':')?;
-            let value = self.value(depth_left)?;
-            members.push((name, value));
-            self.space();
-            if self.take(b'}') {
-                return Ok(Object(members));
-            }
-            self.expect(b',')?;
-        }
-    }
-
-    fn array(&mut self, depth_left: usize) -> Result<Vec<Json>, JsonFault> {
-        let depth_left = depth_left.checked_sub(1).ok_or(JsonFault::TooDeep)?;
-        self.at += 1;
-        let mut items = Vec::new();
-        self.space();
-        if self.take(b']') {
-            return Ok(items);
-        }
-        loop {
-            items.push(self.value(depth_left)?);
-            self.space();
-            if self.take(b']') {
-                return Ok(items);
-            }
-            self.expect(b',')?;
-        }
-    }
-
-    fn string(&mut self) -> Result<String, JsonFault> {
-        self.at += 1;
-        let mut decoded = String::new();
-        loop {
-            let start = self.at;
-            while self.peek().is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\') {
-                self.at += 1;
-            }
-            // Both ends are at ASCII characters, hence at character boundaries.
-            decoded.push_str(self.text.get(start..self.at).ok_or(JsonFault::Syntax)?);
-            match self.next() {
-                Some(b'"') => return Ok(decoded),
-                Some(b'\\') => decoded.push(self.escape()?),
-                _ => return Err(JsonFault::Syntax),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<char, JsonFault> {
-        Ok(match self.next().ok_or(JsonFault::Syntax)? {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.unicode_escape(),
-            _ => return Err(JsonFault::Syntax),
-        })
-    }
-
-    fn unicode_escape(&mut self) -> Result<char, JsonFault> {
-        let first = self.four_hex_digits()?;
-        let code = match first {
-            0xD800..=0xDBFF => {
-                if !(self.take(b'\\') && self.take(b'u')) {
-                    return Err(JsonFault::LoneSurrogate);
-                }
-                let second = self.four_hex_digits()?;
-                if !(0xDC00..=0xDFFF).contains(&second) {
-                    return Err(JsonFault::LoneSurrogate);
-                }
-                0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
-            }
-            _ => first,
-        };
-        char::from_u32(code).ok_or(JsonFault::LoneSurrogate)
-    }
-
-    fn four_hex_digits(&mut self) -> Result<u32, JsonFault> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = self.next().and_then(|b| char::from(b).to_digit(16));
-            code = code * 16 + digit.ok_or(JsonFault::Syntax)?;
-        }
-        Ok(code)
-    }
-
-    fn number(&mut self) -> Result<Number, JsonFault> {
-        let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
-            }
-            self.digits()?;
-        }
-        let text = self.text.get(start..self.at).ok_or(JsonFault::Syntax)?;
-        if text.len() > MAX_NUMBER_BYTES {
-            return Err(JsonFault::NumberTooLong);
-        }
-        Ok(Number(text.into()))
-    }
-
-    fn digits(&mut self) -> Result<(), JsonFault> {
-        let start = self.at;
-        while self.peek().is_some_and(|b| b.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at > start { Ok(()) } else { Err(JsonFault::Syntax) }
-    }
-
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, JsonFault> {
-        let end = self.at + word.len();
-        if self.bytes.get(self.at..end) != Some(word.as_bytes()) {
-            return Err(JsonFault::Syntax);
-        }
-        self.at = end;
-        Ok(value)
-    }
-
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        if there {
-            self.at += 1;
-        }
-        there
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), JsonFault> {
-        if self.take(byte) { Ok(()) } else { Err(JsonFault::Syntax) }
-    }
-}
-
-/// The names of one object so far. Few are compared one by one; many are kept in a set.
-#[derive(Default)]
-struct Names {
-    folded: Option<HashSet<String>>,
-}
-
-impl Names {
-    fn admit(&mut self, name: &str, members: &[(String, Json)]) -> Result<(), JsonFault> {
-        let twin = if members.len() < FEW {
-            members.iter().any(|(other, _)| fold(other) == fold(name))
-        } else {
-            let folded = self.folded.get_or_insert_with(|| {
-                members.iter().map(|(other, _)| fold(other).into_owned()).collect()
-            });
-            !folded.insert(fold(name).into_owned())
-        };
-        if !twin {
-            return Ok(());
-        }
-        Err(match members.iter().any(|(other, _)| other == name) {
-            true => JsonFault::RepeatedName,
-            false => JsonFault::NamesDifferInCase,
-        })
-    }
-}
-
-/// `name` without its case, as the most forgiving readers compare names: also the long s and the
-/// Kelvin sign are their plain letters.
-fn fold(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
-        return Cow::Borrowed(name);
-    }
-    Cow::Owned(name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect())
-}
-
 fn write_list<T>(
     open: u8,
     close: u8,
@@ -434,13 +196,6 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     }
     out.push(b'"');
 }
-
-/// Deeper than any honest message, far above the stack's bottom for every reader after this one.
-const MAX_DEPTH: usize = 64;
-/// Longer than any honest number; keeps arithmetic on digits short.
-const MAX_NUMBER_BYTES: usize = 100;
-/// Comparing this many names one by one is cheaper than hashing them.
-const FEW: usize = 16;
 
 #[cfg(test)]
 mod tests;

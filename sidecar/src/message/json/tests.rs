@@ -1,10 +1,13 @@
 //! What is read, what is refused, and that what is written is what was read.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{collections::HashSet, io::Write as _, path::PathBuf};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    reader::{MAX_DEPTH, fold},
+    *,
+};
 
 fn read(text: &str) -> Result<Json, JsonFault> {
     Json::read(text.as_bytes())

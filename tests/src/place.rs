@@ -1,0 +1,180 @@
+//! A folder with certificates, policies and configuration, and what is started from it.
+
+use std::{
+    future::Future,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::tls_rustls::RustlsConfig;
+use dev_authorization_server::{
+    clients::{Client, Clients},
+    signing::SigningKey,
+};
+use dev_certificates::{AssertionKey, Identity, LocalAuthority};
+use server::{CustomerServer, store::DemoRows};
+use tokio::sync::watch;
+
+use crate::repository;
+
+pub(crate) struct Place<'a> {
+    pub(crate) home: &'a Path,
+    pub(crate) authority: &'a LocalAuthority,
+    pub(crate) stopped: watch::Receiver<()>,
+}
+
+impl Place<'_> {
+    /// Resolves when the stack is dropped.
+    pub(crate) fn stop(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stopped = self.stopped.clone();
+        async move { while stopped.changed().await.is_ok() {} }
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn write_identities(&self) {
+        self.write("ca.pem", self.authority.certificate_pem());
+        for name in ["gate", "upstream"] {
+            let Identity { certificate_pem, key_pem } = self.authority.issue(name).unwrap();
+            self.write(&format!("{name}.pem"), &certificate_pem);
+            self.write(&format!("{name}-key.pem"), &key_pem);
+        }
+        let assertion = AssertionKey::generate().unwrap();
+        self.write("assertion-key.pem", &assertion.key_pem);
+        self.write("assertion-jwks.json", &assertion.jwks_json);
+    }
+
+    pub(crate) fn write_policies(&self, instead: Option<&str>) {
+        let shipped = repository().join("policies");
+        for entry in std::fs::read_dir(shipped).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let wanted = match path.extension().and_then(|e| e.to_str()) {
+                Some("cedarschema") => true,
+                Some("cedar") => instead.is_none(),
+                _ => false,
+            };
+            if wanted {
+                let text = std::fs::read_to_string(&path).unwrap();
+                self.write(&format!("policies/{name}"), &text);
+            }
+        }
+        if let Some(text) = instead {
+            self.write("policies/test.cedar", text);
+        }
+    }
+
+    async fn tls(&self, name: &str) -> RustlsConfig {
+        let identity = self.authority.issue(name).unwrap();
+        let (certificate, key) = (identity.certificate_pem, identity.key_pem);
+        RustlsConfig::from_pem(certificate.into_bytes(), key.into_bytes()).await.unwrap()
+    }
+
+    pub(crate) async fn start_issuer(&self, resource: &str, signing_key: SigningKey) -> SocketAddr {
+        let listener = bind();
+        let address = listener.local_addr().unwrap();
+        let scopes: Vec<String> = SCOPES.iter().map(|&scope| scope.to_owned()).collect();
+        let config = dev_authorization_server::Config {
+            issuer: format!("https://{address}"),
+            resources: vec![resource.to_owned(), "https://other.example.com/mcp".to_owned()],
+            clients: Clients::new(vec![Client {
+                id: CLIENT_ID.to_owned(),
+                secret: CLIENT_SECRET.to_owned(),
+                default_scopes: vec!["customer:read".to_owned()],
+                allowed_scopes: scopes,
+            }]),
+            signing_key,
+            token_lifetime: Duration::from_secs(300),
+        };
+        let tls = self.tls("issuer").await;
+        tokio::spawn(dev_authorization_server::run(config, listener, tls, self.stop()));
+        address
+    }
+
+    pub(crate) async fn start_customer_server(
+        &self,
+        listener: TcpListener,
+        issuer: &str,
+        audience: &str,
+    ) {
+        let server = CustomerServer::prepare(server::Config {
+            database: self.home.join("customers.sqlite"),
+            demo_rows: DemoRows::Insert,
+            assertion_jwks: self.home.join("assertion-jwks.json"),
+            assertion_issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+            allowed_hosts: Vec::new(),
+        })
+        .await
+        .unwrap();
+        let tls = self.tls("customer-server").await;
+        tokio::spawn(server::run(server, listener, tls, self.stop()));
+    }
+
+    pub(crate) async fn start_other(&self, listener: TcpListener, router: Router) {
+        let tls = self.tls("other").await;
+        listener.set_nonblocking(true).unwrap();
+        let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+        let stop = self.stop();
+        tokio::spawn(async move {
+            tokio::select! {
+                outcome = server.serve(router.into_make_service()) => outcome.unwrap(),
+                () = stop => {}
+            }
+        });
+    }
+
+    pub(crate) fn write_config(
+        &self,
+        gate: SocketAddr,
+        issuer: SocketAddr,
+        upstream: &str,
+        more: &str,
+    ) -> PathBuf {
+        let text = format!(
+            r#"
+            [listener]
+            address = "{gate}"
+            certificate = "gate.pem"
+            key = "gate-key.pem"
+
+            [resource]
+            public_url = "https://{gate}/mcp"
+            scopes_supported = {SCOPES:?}
+            initial_scopes = ["customer:read"]
+
+            [[issuers]]
+            issuer = "https://{issuer}"
+            ca = "ca.pem"
+
+            [policies]
+            directory = "policies"
+
+            [upstream]
+            name = "customers"
+            url = "{upstream}"
+            ca = "ca.pem"
+            identity = "assertion"
+            assertion_key = "assertion-key.pem"
+
+            {more}
+            "#
+        );
+        self.write("gate.toml", &text)
+    }
+}
+
+pub(crate) fn bind() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+pub(crate) const CLIENT_ID: &str = "test-client";
+pub(crate) const CLIENT_SECRET: &str = "a secret that only the tests know";
+const SCOPES: [&str; 4] = ["customer:read", "ticket:create", "account:calculate", "security:read"];
