@@ -51,6 +51,6 @@ impl ServerHandler for CustomerHandler {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(self, &request.uri).await
+        resources::read(&self.store, &self.events, &request.uri).await
     }
 }

@@ -8,19 +8,20 @@ use rmcp::{
     model::{ReadResourceResponse, ReadResourceResult, Resource, ResourceContents},
 };
 
-use crate::handler::CustomerHandler;
+use crate::{security_events::SecurityEvents, store::Store};
 
 pub(crate) fn all() -> Vec<Resource> {
     vec![health_status::description(), security_events::description()]
 }
 
 pub(crate) async fn read(
-    handler: &CustomerHandler,
+    store: &Store,
+    events: &SecurityEvents,
     uri: &str,
 ) -> Result<ReadResourceResponse, ErrorData> {
     let text = match uri {
-        health_status::URI => health_status::text(&handler.store).await,
-        security_events::URI => security_events::text(&handler.events),
+        health_status::URI => health_status::text(store).await,
+        security_events::URI => security_events::text(events),
         _ => {
             return Err(ErrorData::invalid_params(format!("no resource `{uri}`"), None));
         }

@@ -11,6 +11,7 @@ mod reload;
 mod residual;
 mod shape;
 mod source;
+mod vocabulary;
 
 use std::collections::BTreeSet;
 

@@ -3,6 +3,7 @@
 //! The path of a request, in the order of the questions:
 //!
 //! - `edge`: TLS, limits, paths; knows nothing of policy.
+//! - `neighbours`: is it for us? Hosts and origins.
 //! - `enforce`: the order of the questions and nothing else. Read it first.
 //! - `token`: who is asking? A [`BearerToken`] becomes verified [`Claims`].
 //! - `message`: what do they ask? One strict parse makes a [`Message`].
@@ -23,6 +24,7 @@ mod enforce;
 mod ledger;
 mod message;
 mod metadata;
+mod neighbours;
 mod rejection;
 mod token;
 mod upstream;
@@ -43,10 +45,10 @@ pub use token::{BearerToken, Claims, UnusableIssuer};
 pub use upstream::{UnusableKey, UnusableUpstream};
 
 use authz::PolicyStore;
-use edge::Neighbours;
 use enforce::Enforcer;
 use ledger::Ledger;
 use metadata::ResourceMetadata;
+use neighbours::Neighbours;
 use rejection::Manner;
 use token::TokenVerifier;
 use upstream::Upstream;

@@ -3,17 +3,15 @@
 //! Everything a caller wrote reaches Cedar as a value, never through Cedar's own JSON, in which
 //! `__entity` and `__extn` would turn a caller's data into entities and function calls.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    str::FromStr,
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
-};
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 use jiff::Timestamp;
 
-use super::policies::{ActionRules, Policies};
+use super::{
+    policies::{ActionRules, Policies},
+    vocabulary::{INPUT, SYSTEM, tool_action, uid},
+};
 use crate::{
     message::{Method, Target, json::Object},
     token::Claims,
@@ -51,43 +49,6 @@ impl<'a> AccessRequest<'a> {
     /// The same question about a token with other scopes.
     pub(super) fn with_scopes<'b>(&'b self, scopes: &'b BTreeSet<String>) -> AccessRequest<'b> {
         AccessRequest { principal: Principal { scopes, ..self.principal }, ..*self }
-    }
-}
-
-/// Names of the entity types, parsed once.
-#[derive(Debug)]
-pub(super) struct EntityTypes {
-    user: EntityTypeName,
-    client: EntityTypeName,
-    server: EntityTypeName,
-    tool: EntityTypeName,
-    prompt: EntityTypeName,
-    resource: EntityTypeName,
-    action: EntityTypeName,
-}
-
-impl EntityTypes {
-    pub(super) fn new() -> Result<Self, String> {
-        let named = |name: &str| {
-            EntityTypeName::from_str(&format!("{NAMESPACE}::{name}")).map_err(|e| e.to_string())
-        };
-        Ok(Self {
-            user: named("OAuthUser")?,
-            client: named("Client")?,
-            server: named("Server")?,
-            tool: named("Tool")?,
-            prompt: named("Prompt")?,
-            resource: named("Resource")?,
-            action: named("Action")?,
-        })
-    }
-
-    pub(super) fn server(&self, name: &str) -> EntityUid {
-        uid(&self.server, name)
-    }
-
-    pub(super) fn action(&self, id: &str) -> EntityUid {
-        uid(&self.action, id)
     }
 }
 
@@ -181,21 +142,6 @@ impl Policies {
     }
 }
 
-/// The action of a tool: its own name, unless that is taken by a group or by a method without a
-/// slash; those get `tool:` in front, and so does a name that has it already.
-pub(super) fn tool_action(name: &str) -> String {
-    let taken = RESERVED_ACTIONS.contains(&name) || name.starts_with(TOOL_PREFIX);
-    if taken || name.contains('/') && Method::named(name).is_some() {
-        return format!("{TOOL_PREFIX}{name}");
-    }
-    name.to_owned()
-}
-
-/// An exact id: no two names make one entity.
-fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id))
-}
-
 fn entity<const N: usize>(
     uid: EntityUid,
     attributes: [(&str, RestrictedExpression); N],
@@ -213,22 +159,3 @@ fn record<const N: usize>(
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
     RestrictedExpression::new_record(fields).map_err(|e| e.to_string())
 }
-
-pub(super) const NAMESPACE: &str = "Mcp";
-pub(super) const INPUT: &str = "input";
-pub(super) const SYSTEM: &str = "system";
-const TOOL_PREFIX: &str = "tool:";
-/// Groups of actions, and methods whose names could be a tool's.
-pub(super) const RESERVED_ACTIONS: [&str; 11] = [
-    "mcp",
-    "call_tool",
-    "get_prompt",
-    "read_resource",
-    "subscribe",
-    "complete",
-    "list",
-    "protocol",
-    "tool_result",
-    "initialize",
-    "ping",
-];

@@ -12,9 +12,9 @@ use cedar_policy::{
 use serde_json::Value;
 
 use super::{
-    access::{EntityTypes, INPUT, NAMESPACE, SYSTEM},
     shape::{RecordShape, TypeNames},
     source::{self, PolicyError, PolicyFile},
+    vocabulary::{EntityTypes, INPUT, NAMESPACE, SYSTEM},
 };
 use crate::config::{Config, Disclosure};
 

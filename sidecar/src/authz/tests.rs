@@ -277,7 +277,7 @@ fn a_tool_named_as_a_group_or_method_gets_an_action_of_its_own() {
         ("a/b", "a/b"),
         ("tool:ping", "tool:tool:ping"),
     ] {
-        assert_eq!(access::tool_action(tool), action);
+        assert_eq!(vocabulary::tool_action(tool), action);
     }
 }
 
