@@ -10,7 +10,7 @@ clippy:
     cargo clippy --workspace --all-targets -- --deny warnings
 
 doc:
-    RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps
+    RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items
 
 # Licences, sources and duplicate versions; needs cargo-deny
 deny:

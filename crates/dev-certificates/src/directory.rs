@@ -91,7 +91,7 @@ pub mod file {
     pub const ASSERTION_KEY: &str = "assertion-key.pem";
 }
 
-/// Brings `directory` in order: everything in [`file`] is there, whole, and good for a week.
+/// Brings `directory` in order: everything in [`mod@file`] is there, whole, and good for a week.
 pub fn ensure(directory: &Path, existing: Existing) -> Result<Report, DirectoryError> {
     fs::create_dir_all(directory).map_err(|cause| DirectoryError::File {
         doing: "make",
