@@ -19,9 +19,10 @@ create table ticket (
     description text not null,
     priority    text not null check (priority in ('low', 'normal', 'high', 'urgent')),
     status      text not null check (status in ('open', 'closed')),
-    -- subject of the verified caller for whom it was created
-    created_by  text not null,
-    created_ms  integer not null
+    -- subject of the verified caller for whom it was created, and the issuer that knows it so
+    created_by        text not null,
+    created_by_issuer text not null,
+    created_ms        integer not null
 ) strict;
 
 create index ticket_by_customer on ticket (customer_id, created_ms desc);

@@ -29,6 +29,8 @@ use crate::security_events::{SecurityEvents, Severity};
 pub struct Caller {
     /// `sub` of the caller's access token.
     pub sub: String,
+    /// The issuer that knows the caller under this `sub`.
+    pub subject_issuer: String,
     /// OAuth client through which the caller came.
     pub client_id: String,
     iat: u64,
@@ -133,7 +135,10 @@ impl TrustedCallers {
         let caller = jsonwebtoken::decode::<Caller>(token, key, &self.validation)
             .map_err(|_| Stranger::Unverified)?
             .claims;
-        if caller.exp.saturating_sub(caller.iat) > MAX_LIFETIME_SECONDS {
+        let now = jsonwebtoken::get_current_timestamp();
+        if caller.exp.saturating_sub(caller.iat) > MAX_LIFETIME_SECONDS
+            || caller.iat > now.saturating_add(LEEWAY_SECONDS)
+        {
             return Err(Stranger::TooLongLived);
         }
         Ok(caller)

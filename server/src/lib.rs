@@ -108,6 +108,7 @@ pub async fn run(
     });
     axum_server::from_tcp_rustls(listener, tls)?
         .handle(handle)
+        .first_request_timeout(FIRST_REQUEST)
         .serve(router(server).into_make_service())
         .await
 }
@@ -137,5 +138,7 @@ fn router(server: CustomerServer) -> Router {
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// A ticket's description is the largest thing a caller sends: two thousand characters.
 const MAX_BODY_BYTES: usize = 256 * 1024;
+/// The gate sends a request as soon as it has a connection.
+const FIRST_REQUEST: Duration = Duration::from_secs(30);
 /// Long enough for a store transaction, short enough for a restart.
 const DRAIN: Duration = Duration::from_secs(5);

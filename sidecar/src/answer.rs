@@ -4,52 +4,107 @@
 mod list;
 mod sse;
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{authz::Listing, config::Limits, rejection::Rejection};
+use crate::{
+    authz::{Listing, Policies},
+    config::Limits,
+    message::{Message, RequestId},
+    rejection::Rejection,
+    token::Claims,
+};
 
-/// Relays the upstream's answer, narrowed by `listing` when there is one.
+/// What an answer must be held against, taken from what was asked and from nothing that the
+/// upstream says.
+pub(crate) struct Revision {
+    /// The request that is to be answered; a notification has none.
+    id: Option<RequestId>,
+    /// The narrowing of a list.
+    listing: Option<Listing>,
+}
+
+impl Revision {
+    pub(crate) fn of(policies: &Arc<Policies>, claims: &Claims, message: &Message) -> Self {
+        Self { id: message.id().cloned(), listing: Listing::of(policies, claims, message) }
+    }
+}
+
+/// Relays the upstream's answer as `revision` asks, holding the caller's slot to its end.
 ///
-/// What is done depends on what was asked, never on what the upstream says it answers: a list in
-/// any form is narrowed or not relayed.
+/// A list in any form is narrowed or not relayed.
 pub(crate) async fn relay(
     upstream: Response<Incoming>,
-    listing: Option<Listing>,
+    revision: Revision,
     limits: &Limits,
+    slot: OwnedSemaphorePermit,
 ) -> Result<Response<Body>, Rejection> {
     let (head, body) = upstream.into_parts();
     let media_type = media_type(&head.headers);
-    match (head.status, media_type) {
-        (StatusCode::ACCEPTED | StatusCode::NO_CONTENT, _) => {
-            Ok(answer(StatusCode::ACCEPTED, None, Body::empty()))
+    let (status, media_type, body) = match (head.status, media_type) {
+        (StatusCode::ACCEPTED | StatusCode::NO_CONTENT, _) if revision.id.is_none() => {
+            (StatusCode::ACCEPTED, None, Body::empty())
         }
         (status, Some(MediaType::Json)) if is_relayed(status) => {
-            let body = match listing {
-                Some(listing) => Body::from(narrowed_json(body, &listing, limits).await?),
+            let body = match &revision.listing {
+                Some(listing) => Body::from(narrowed_json(body, listing, limits).await?),
                 None => Body::from_stream(with_idle_limit(
                     body.into_data_stream().map_err(axum::Error::new),
                     limits.stream_idle_timeout,
                 )),
             };
-            Ok(answer(status, Some("application/json"), body))
+            (status, Some("application/json"), body)
         }
         (StatusCode::OK, Some(MediaType::EventStream)) => {
             let chunks = body.into_data_stream().map_err(axum::Error::new);
             let chunks = with_idle_limit(chunks, limits.stream_idle_timeout);
-            let events = sse::relayed(chunks, listing, limits.max_list_bytes);
-            Ok(answer(StatusCode::OK, Some("text/event-stream"), Body::from_stream(events)))
+            let events = sse::relayed(chunks, revision, limits.max_answer_bytes);
+            (StatusCode::OK, Some("text/event-stream"), Body::from_stream(events))
         }
         (status, _) => {
             tracing::warn!(status = status.as_u16(), "the upstream's answer is not relayed");
-            Err(Rejection::UpstreamStatus)
+            return Err(Rejection::UpstreamStatus);
         }
+    };
+    Ok(answer(status, media_type, Body::new(Held { body, _slot: slot })))
+}
+
+/// A body that holds its caller's slot until it has been sent or given up.
+struct Held {
+    body: Body,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -66,7 +121,8 @@ enum MediaType {
 
 fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     // Asked for identity; anything else cannot be read.
-    if headers.contains_key(header::CONTENT_ENCODING) {
+    let plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
         return None;
     }
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
@@ -82,7 +138,7 @@ async fn narrowed_json(
     listing: &Listing,
     limits: &Limits,
 ) -> Result<Bytes, Rejection> {
-    let read = Limited::new(body, limits.max_list_bytes).collect();
+    let read = Limited::new(body, limits.max_answer_bytes).collect();
     let read = tokio::time::timeout(limits.response_timeout, read)
         .await
         .map_err(|_| Rejection::UpstreamTooSlow)?;

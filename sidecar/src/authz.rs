@@ -6,7 +6,7 @@
 
 mod access;
 mod listing;
-pub(crate) mod policies;
+mod policies;
 mod reload;
 mod residual;
 mod shape;
@@ -19,14 +19,15 @@ use cedar_policy::{AuthorizationError, Authorizer, Context, Decision};
 
 use crate::{
     config::Disclosure,
-    message::{Message, Target, TargetKind},
+    message::{Message, Target},
     rejection::Rejection,
     token::Claims,
 };
 use access::{AccessRequest, Principal};
-use policies::Policies;
+use listing::Visibility;
+pub(crate) use policies::Policies;
 
-pub(crate) use listing::{Listing, Visibility};
+pub(crate) use listing::Listing;
 pub(crate) use reload::PolicyStore;
 pub use source::PolicyError;
 
@@ -91,17 +92,18 @@ impl Policies {
         let asked = AccessRequest { principal: Principal::of(claims), action, target };
         let context = match action.context(message.arguments()) {
             Ok(context) => context,
-            // From whom the tool is hidden, its arguments are too.
-            Err(path) if self.may_ever(&asked)? => {
-                return Err(Rejection::InvalidArguments { path });
+            // From whom a tool is hidden, its arguments are too.
+            Err(path) => {
+                let told = Rejection::InvalidArguments { path };
+                return Err(self.unless_hidden(&asked, told, Vec::new())?);
             }
-            Err(_) => return Err(absent(target)),
         };
         match self.ask(&asked, &context) {
             Verdict::Permitted(by) => permitted(message, by),
             Verdict::Failed(policies) => {
                 tracing::error!(action = action.name(), ?policies, "policies failed to evaluate");
-                Err(Rejection::EvaluationFailed)
+                let told = Rejection::EvaluationFailed { policies: policies.clone() };
+                Err(self.unless_hidden(&asked, told, policies)?)
             }
             Verdict::Refused(policies) => Err(self.why_not(&asked, &context, policies)?),
         }
@@ -115,12 +117,32 @@ impl Policies {
         policies: Vec<String>,
     ) -> Result<Rejection, Rejection> {
         if let Some(required) = self.scopes_that_permit(asked, context) {
-            return Ok(Rejection::InsufficientScope { required });
+            return Ok(Rejection::InsufficientScope { required, policies });
         }
-        let hidden = asked.target != Target::Server
-            && self.denied_tools == Disclosure::Hidden
-            && !self.may_ever(asked)?;
-        Ok(if hidden { absent(asked.target) } else { Rejection::Denied { policies } })
+        let told = Rejection::Denied { policies: policies.clone() };
+        self.unless_hidden(asked, told, policies)
+    }
+
+    /// `told`, unless the caller must not know that there is anything to be told about: neither
+    /// now nor after a step-up could it be permitted with any arguments.
+    fn unless_hidden(
+        &self,
+        asked: &AccessRequest<'_>,
+        told: Rejection,
+        policies: Vec<String>,
+    ) -> Result<Rejection, Rejection> {
+        let scopes = self.attainable_scopes(asked);
+        if self.visibility(&asked.with_scopes(&scopes))? != Visibility::Never {
+            return Ok(told);
+        }
+        let Some((kind, name)) = asked.target.named() else { return Ok(told) };
+        Ok(match self.denied_tools {
+            Disclosure::Hidden => Rejection::HiddenTarget { kind, name: name.to_owned(), policies },
+            Disclosure::Told if matches!(told, Rejection::InvalidArguments { .. }) => {
+                Rejection::Denied { policies }
+            }
+            Disclosure::Told => told,
+        })
     }
 
     /// The scopes that this request needs, when more scopes would permit it: a smallest set, found
@@ -151,12 +173,6 @@ impl Policies {
     /// What the caller could hold after a step-up.
     fn attainable_scopes(&self, asked: &AccessRequest<'_>) -> BTreeSet<String> {
         asked.principal.scopes.iter().chain(&self.advertised_scopes).cloned().collect()
-    }
-
-    /// Whether the caller could use this with some arguments, after a step-up if need be.
-    fn may_ever(&self, asked: &AccessRequest<'_>) -> Result<bool, Rejection> {
-        let scopes = self.attainable_scopes(asked);
-        Ok(self.visibility(&asked.with_scopes(&scopes))? != Visibility::Never)
     }
 
     fn ask(&self, asked: &AccessRequest<'_>, context: &Context) -> Verdict {
@@ -190,15 +206,12 @@ impl Policies {
     }
 }
 
-/// The answer for what does not exist, which is also the answer for what must not be seen.
+/// The answer for what does not exist.
 fn absent(target: Target<'_>) -> Rejection {
-    let (kind, name) = match target {
-        Target::Tool(name) => (TargetKind::Tool, name),
-        Target::Prompt(name) => (TargetKind::Prompt, name),
-        Target::Resource(uri) => (TargetKind::Resource, uri),
-        Target::Server => return Rejection::UnknownMethod,
-    };
-    Rejection::UnknownTarget(kind, name.to_owned())
+    match target.named() {
+        Some((kind, name)) => Rejection::UnknownTarget(kind, name.to_owned()),
+        None => Rejection::UnknownMethod,
+    }
 }
 
 const DISCOVER: &str = "server/discover";

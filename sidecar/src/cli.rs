@@ -43,7 +43,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
-    /// The configuration file (TOML); CEDARGATE_<SECTION>__<KEY> overrides a value
+    /// The configuration file (TOML); a variable `CEDARGATE_<SECTION>__<KEY>` overrides it
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
@@ -71,7 +71,9 @@ pub fn main() -> ExitCode {
 /// Loads the configuration and starts the log as it says.
 fn load(path: &Path) -> Result<Config, ConfigError> {
     let config = Config::load(path)?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
+    // Decisions are on record whatever else is logged.
+    let filter = EnvFilter::new(format!("{wanted},cedargate::decision=info"));
     let terminal = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)

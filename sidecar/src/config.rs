@@ -17,7 +17,7 @@ use serde::Deserialize;
 use url::Url;
 
 use raw::RawConfig;
-pub(crate) use raw::is_trusted_transport;
+pub(crate) use raw::{is_scope_token, is_trusted_transport};
 
 /// What `cedargate run` does, resolved and complete.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ pub(crate) struct Limits {
     pub(crate) max_body_bytes: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_concurrent_requests: usize,
-    pub(crate) max_list_bytes: usize,
+    pub(crate) max_answer_bytes: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Duration,

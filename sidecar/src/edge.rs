@@ -48,7 +48,12 @@ pub(crate) async fn serve(
     let app = router(enforcer, endpoint).into_make_service_with_connect_info::<SocketAddr>();
     let bounded = connections::Bounded::to(limits.max_connections);
     let acceptor = RustlsAcceptor::new(tls).handshake_timeout(HANDSHAKE_TIMEOUT).acceptor(bounded);
-    let mut server = axum_server::from_tcp(listener)?.handle(handle).acceptor(acceptor);
+    let mut server = axum_server::from_tcp(listener)?
+        .handle(handle)
+        .acceptor(acceptor)
+        // From the handshake to the first head, the protocol's detection included.
+        .first_request_timeout(HEADER_TIMEOUT)
+        .accept_error_handler(|peer, error| tracing::debug!(?peer, %error, "connection refused"));
     let http = server.http_builder();
     http.http1()
         .timer(TokioTimer::new())

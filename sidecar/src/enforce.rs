@@ -1,6 +1,6 @@
 //! What happens to every message sent to the MCP endpoint. Read this first.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -9,8 +9,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::Semaphore;
 
 use crate::{
-    answer,
-    authz::{Listing, PolicyStore},
+    answer::{self, Revision},
+    authz::PolicyStore,
     config::Limits,
     ledger::{Ledger, OpenRecord},
     message::Envelope,
@@ -32,8 +32,8 @@ pub(crate) struct Enforcer {
     pub(crate) metadata: ResourceMetadata,
     pub(crate) manner: Manner,
     pub(crate) limits: Limits,
-    /// One permit for each request between its arrival and the head of its answer.
-    pub(crate) slots: Semaphore,
+    /// One for each verified caller's request, from then to the end of its answer.
+    pub(crate) slots: Arc<Semaphore>,
 }
 
 /// Answers one request to the MCP endpoint and leaves one decision on record.
@@ -62,7 +62,6 @@ async fn decide_then_forward(
     request: Request<Body>,
     record: &mut OpenRecord,
 ) -> Result<Response<Body>, Rejection> {
-    let _slot = enforcer.slots.try_acquire().map_err(|_| Rejection::Overloaded)?;
     let (head, body) = request.into_parts();
     enforcer.neighbours.require_ours(&head)?;
 
@@ -70,6 +69,8 @@ async fn decide_then_forward(
     let token = BearerToken::from_request(&head.uri, &head.headers)?;
     let claims = enforcer.verifier.verify(token).await?;
     record.caller(&claims);
+    let slots = Arc::clone(&enforcer.slots);
+    let slot = slots.try_acquire_owned().map_err(|_| Rejection::Overloaded)?;
     require_post(&head)?;
 
     // What do they ask?  (MCP 2026-07-28: the headers repeat the body)
@@ -82,13 +83,13 @@ async fn decide_then_forward(
 
     // May they?  (Cedar: principal, action, resource, context)
     let policies = enforcer.policies.current();
-    let listing = Listing::of(&policies, &claims, &message);
+    let revision = Revision::of(&policies, &claims, &message);
     let authorized = policies.authorize(&claims, message)?;
 
     // Only now, and on record, can anything leave this process.
     record.permitted(&authorized);
     let response = enforcer.upstream.forward(authorized, &claims).await?;
-    answer::relay(response, listing, &enforcer.limits).await
+    answer::relay(response, revision, &enforcer.limits, slot).await
 }
 
 /// Streams and sessions of the legacy era are not served, so neither are GET and DELETE; a caller

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     authz::Authorized,
-    message::{Envelope, Message},
+    message::{Envelope, Form, Message},
     rejection::{Asked, Rejection},
     token::Claims,
 };
@@ -159,13 +159,17 @@ impl OpenRecord {
     }
 
     pub(crate) fn envelope(&mut self, envelope: &Envelope) {
+        self.asked.form =
+            Some(if envelope.id().is_some() { Form::Request } else { Form::Notification });
         self.asked.id = envelope.id().cloned();
         self.asked.modern = envelope.claims_modern();
+        // As written; whatever is refused from here on is refused under these names.
+        self.record.method = Some(shortened(envelope.method()));
+        self.record.target = envelope.name_or_uri().map(shortened);
     }
 
     pub(crate) fn message(&mut self, message: &Message) {
-        self.record.method = Some(message.method().name.to_owned());
-        self.record.target = message.target_name().map(str::to_owned);
+        self.record.target = message.target_name().map(shortened);
         self.asked.modern = message.era().is_modern();
         self.asked.calls_a_tool = message.method().calls_a_tool();
     }
@@ -185,9 +189,7 @@ impl OpenRecord {
             tracing::warn!({ request.id = %request_id, reason }, "the upstream's answer was not relayed");
             return;
         }
-        if let Rejection::Denied { policies } = rejection {
-            self.record.policies.clone_from(policies);
-        }
+        self.record.policies = rejection.policies().to_vec();
         self.write(rejection.reason());
     }
 
@@ -200,6 +202,11 @@ impl OpenRecord {
     }
 }
 
+/// A caller's own words, cut to a length that fits a log.
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_RECORDED_CHARACTERS).collect()
+}
+
 impl Drop for OpenRecord {
     fn drop(&mut self) {
         if !self.written {
@@ -208,7 +215,28 @@ impl Drop for OpenRecord {
     }
 }
 
+/// As long as any honest name, and most URIs.
+const MAX_RECORDED_CHARACTERS: usize = 256;
 const PERMITTED: &str = "permitted";
 const ABANDONED: &str = "abandoned";
 /// A slow subscriber loses the oldest records, not the gate its time.
 const SUBSCRIBER_BACKLOG: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_dropped_unwritten_writes_itself_once() {
+        let ledger = Ledger::new();
+        let mut records = ledger.subscribe();
+        drop(ledger.begin(([127, 0, 0, 1], 1).into()));
+        let record = records.try_recv().unwrap();
+        assert_eq!((record.decision, record.reason), (Decision::Deny, ABANDONED));
+        let mut open = ledger.begin(([127, 0, 0, 1], 1).into());
+        open.refused(&Rejection::NoToken);
+        drop(open);
+        assert_eq!(records.try_recv().unwrap().reason, "no-token");
+        assert!(records.try_recv().is_err(), "one record for each request");
+    }
+}

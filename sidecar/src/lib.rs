@@ -109,7 +109,7 @@ impl Gate {
             metadata: ResourceMetadata::new(&config.resource, &issuers),
             manner: Manner { style: config.answers.refusals, policies: config.answers.policies },
             limits: config.limits.clone(),
-            slots: Semaphore::new(config.limits.max_concurrent_requests),
+            slots: Arc::new(Semaphore::new(config.limits.max_concurrent_requests)),
         };
         for key_set in enforcer.verifier.key_sets() {
             if let Err(cause) = key_set.fetch_first().await {
@@ -156,5 +156,11 @@ pub async fn run(
         futures::future::join_all(refreshing.verifier.key_sets().map(token::Jwks::keep_fresh))
             .await;
     });
-    edge::serve(enforcer, &endpoint, listener, tls, shutdown).await
+    tokio::select! {
+        outcome = edge::serve(enforcer, &endpoint, listener, tls, shutdown) => outcome,
+        // Keys and policies that nobody follows any more grow stale without a word.
+        Some(ended) = background.join_next() => {
+            Err(io::Error::other(format!("a background task ended: {ended:?}")))
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) use era::{Era, ProtocolVersion};
 pub(crate) use method::{Form, Method, TargetKind};
 
 use crate::rejection::Rejection;
-use json::{Json, Object};
+use json::{Json, JsonFault, Object};
 use method::Eras;
 
 /// The id of a request: a string or a whole number, kept as written (JSON-RPC 2.0 section 4).
@@ -64,6 +64,18 @@ impl fmt::Debug for Message {
     }
 }
 
+impl<'a> Target<'a> {
+    /// What kind of thing it is and what it is called; nothing for the server itself.
+    pub(crate) fn named(self) -> Option<(TargetKind, &'a str)> {
+        match self {
+            Self::Server => None,
+            Self::Tool(name) => Some((TargetKind::Tool, name)),
+            Self::Prompt(name) => Some((TargetKind::Prompt, name)),
+            Self::Resource(uri) => Some((TargetKind::Resource, uri)),
+        }
+    }
+}
+
 impl RequestId {
     fn from_json(json: Json) -> Option<Self> {
         let usable = match &json {
@@ -76,6 +88,15 @@ impl RequestId {
 
     pub(crate) fn as_json(&self) -> &Json {
         &self.0
+    }
+
+    /// Whether `text` is this id: the same string, or the same whole number.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        match (&self.0, Json::read(text.as_bytes())) {
+            (Json::Number(own), Ok(Json::Number(other))) => own.scaled(0) == other.scaled(0),
+            (own, Ok(other)) => *own == other,
+            (_, Err(_)) => false,
+        }
     }
 }
 
@@ -114,11 +135,36 @@ impl Envelope {
             Some(Json::Object(params)) => Some(params),
             Some(_) => return Err(Rejection::NotAMessage),
         };
-        Ok(Self { id, method, params })
+        let envelope = Self { id, method, params };
+        envelope.refuse_near_names()?;
+        Ok(envelope)
     }
 
     pub(crate) fn id(&self) -> Option<&RequestId> {
         self.id.as_ref()
+    }
+
+    /// The method as written.
+    pub(crate) fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The name or URI in `params`, as written.
+    pub(crate) fn name_or_uri(&self) -> Option<&str> {
+        self.param("name").or(self.param("uri"))?.as_str()
+    }
+
+    /// Some servers read `Arguments` as `arguments`; here it would be judged as nothing. A name
+    /// that differs in case alone from one of the protocol's is refused, also when it stands alone.
+    fn refuse_near_names(&self) -> Result<(), Rejection> {
+        let meta = self.param("_meta").and_then(Json::as_object);
+        let near = |object: Option<&Object>, names: &[&str]| {
+            object.is_some_and(|object| names.iter().any(|name| object.has_twin_of(name)))
+        };
+        if near(self.params.as_ref(), &PARAM_NAMES) || near(meta, &META_NAMES) {
+            return Err(Rejection::Json(JsonFault::NamesDifferInCase));
+        }
+        Ok(())
     }
 
     /// Whether the body claims the modern era; a claim to be confirmed.
@@ -181,7 +227,9 @@ impl Envelope {
 
     fn named_target(&self, member: &str) -> Result<String, Rejection> {
         match self.param(member) {
-            Some(Json::String(name)) if !name.is_empty() => Ok(name.clone()),
+            Some(Json::String(name)) if (1..=MAX_TARGET_BYTES).contains(&name.len()) => {
+                Ok(name.clone())
+            }
             _ => Err(Rejection::InvalidParams),
         }
     }
@@ -196,6 +244,10 @@ impl Envelope {
 }
 
 impl Message {
+    pub(crate) fn id(&self) -> Option<&RequestId> {
+        self.id.as_ref()
+    }
+
     pub(crate) fn method(&self) -> &'static Method {
         self.method
     }
@@ -281,8 +333,49 @@ fn confirm(
 
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// Members of `params` that some method of the protocol gives a meaning.
+const PARAM_NAMES: [&str; 22] = [
+    "_meta",
+    "argument",
+    "arguments",
+    "capabilities",
+    "clientInfo",
+    "context",
+    "cursor",
+    "inputResponses",
+    "level",
+    "message",
+    "name",
+    "notifications",
+    "progress",
+    "progressToken",
+    "protocolVersion",
+    "reason",
+    "ref",
+    "requestId",
+    "requestState",
+    "task",
+    "taskId",
+    "uri",
+];
+const META_NAMES: [&str; 5] = [
+    META_VERSION,
+    META_CAPABILITIES,
+    "io.modelcontextprotocol/clientInfo",
+    "io.modelcontextprotocol/logLevel",
+    "progressToken",
+];
+/// Longer than any tool's name, and as long as the longest URI that servers commonly take.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// Ids are echoed; longer ones than any client sends are not.
 const MAX_ID_BYTES: usize = 256;
+
+#[cfg(test)]
+impl RequestId {
+    pub(crate) fn for_test(text: &str) -> Self {
+        Self::from_json(Json::read(text.as_bytes()).unwrap()).unwrap()
+    }
+}
 
 #[cfg(test)]
 mod tests;

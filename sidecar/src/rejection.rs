@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::{
     config::{Disclosure, RefusalStyle},
-    message::{RequestId, TargetKind, json::JsonFault},
+    message::{Form, RequestId, TargetKind, json::JsonFault},
 };
 
 /// Why a request is not forwarded, or its answer not relayed.
@@ -18,8 +18,6 @@ pub(crate) enum Rejection {
     // before anyone is asked who they are
     WrongHost,
     ForeignOrigin,
-    NotPost,
-    Overloaded,
     // who is asking (RFC 6750, RFC 9068)
     NoToken,
     SeveralCredentials,
@@ -36,7 +34,9 @@ pub(crate) enum Rejection {
     WrongAudience,
     MalformedClaims,
     KeysUnavailable,
+    Overloaded,
     // what do they ask (JSON-RPC 2.0, MCP)
+    NotPost,
     NotJson,
     EncodedBody,
     BodyTooLarge,
@@ -49,15 +49,33 @@ pub(crate) enum Rejection {
     InvalidParams,
     HeaderMismatch(&'static str),
     RepeatedHeader(&'static str),
-    UnsupportedVersion { requested: String },
+    UnsupportedVersion {
+        requested: String,
+    },
     MissingMeta,
     UnknownMethod,
     // may they (Cedar)
-    InsufficientScope { required: Vec<String> },
-    Denied { policies: Vec<String> },
-    EvaluationFailed,
+    InsufficientScope {
+        required: Vec<String>,
+        policies: Vec<String>,
+    },
+    Denied {
+        policies: Vec<String>,
+    },
+    EvaluationFailed {
+        policies: Vec<String>,
+    },
+    /// To the caller it does not exist, and nothing tells it from what is hidden.
     UnknownTarget(TargetKind, String),
-    InvalidArguments { path: String },
+    /// It exists, but could never be permitted; told as if it were unknown.
+    HiddenTarget {
+        kind: TargetKind,
+        name: String,
+        policies: Vec<String>,
+    },
+    InvalidArguments {
+        path: String,
+    },
     // what comes back
     UpstreamUnreachable,
     UpstreamTooSlow,
@@ -68,6 +86,7 @@ pub(crate) enum Rejection {
 /// To which message a refusal answers, once one has been read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked {
+    pub(crate) form: Option<Form>,
     pub(crate) id: Option<RequestId>,
     pub(crate) modern: bool,
     pub(crate) calls_a_tool: bool,
@@ -113,6 +132,7 @@ impl Rejection {
             Self::Json(JsonFault::Syntax) => "malformed-json",
             Self::Json(JsonFault::LoneSurrogate) => "lone-surrogate",
             Self::Json(JsonFault::TooDeep) => "too-deep",
+            Self::Json(JsonFault::TooManyValues) => "too-many-values",
             Self::Json(JsonFault::NumberTooLong) => "number-too-long",
             Self::Json(JsonFault::RepeatedName) => "repeated-name",
             Self::Json(JsonFault::NamesDifferInCase) => "ambiguous-names",
@@ -127,15 +147,27 @@ impl Rejection {
             Self::UnknownMethod => "unknown-method",
             Self::InsufficientScope { .. } => "insufficient-scope",
             Self::Denied { .. } => "denied",
-            Self::EvaluationFailed => "evaluation-failed",
+            Self::EvaluationFailed { .. } => "evaluation-failed",
             Self::UnknownTarget(TargetKind::Prompt, _) => "unknown-prompt",
             Self::UnknownTarget(TargetKind::Resource, _) => "unknown-resource",
             Self::UnknownTarget(TargetKind::Tool | TargetKind::Server, _) => "unknown-tool",
+            Self::HiddenTarget { .. } => "hidden",
             Self::InvalidArguments { .. } => "invalid-arguments",
             Self::UpstreamUnreachable => "upstream-unreachable",
             Self::UpstreamTooSlow => "upstream-too-slow",
             Self::UpstreamStatus => "upstream-status",
             Self::UpstreamAnswer => "upstream-answer",
+        }
+    }
+
+    /// Ids of the policies behind the refusal, for the record.
+    pub(crate) fn policies(&self) -> &[String] {
+        match self {
+            Self::InsufficientScope { policies, .. }
+            | Self::Denied { policies }
+            | Self::EvaluationFailed { policies }
+            | Self::HiddenTarget { policies, .. } => policies,
+            _ => &[],
         }
     }
 
@@ -174,11 +206,11 @@ impl Rejection {
             Self::HeaderMismatch(_) | Self::RepeatedHeader(_) => (StatusCode::BAD_REQUEST, -32020),
             Self::UnsupportedVersion { .. } => (StatusCode::BAD_REQUEST, -32022),
             Self::UnknownMethod => (StatusCode::NOT_FOUND, -32601),
-            Self::InsufficientScope { .. } | Self::Denied { .. } | Self::EvaluationFailed => {
-                plain(StatusCode::FORBIDDEN)
-            }
+            Self::InsufficientScope { .. }
+            | Self::Denied { .. }
+            | Self::EvaluationFailed { .. } => plain(StatusCode::FORBIDDEN),
             // As an upstream answers for what it does not have.
-            Self::UnknownTarget(..) => (StatusCode::OK, -32602),
+            Self::UnknownTarget(..) | Self::HiddenTarget { .. } => (StatusCode::OK, -32602),
             Self::UpstreamUnreachable | Self::UpstreamStatus | Self::UpstreamAnswer => {
                 plain(StatusCode::BAD_GATEWAY)
             }
@@ -225,7 +257,7 @@ impl Rejection {
             }
             Self::UnknownMethod => "Method not found",
             Self::Denied { .. } => "policy does not permit this",
-            Self::EvaluationFailed => "policy could not be evaluated for this request",
+            Self::EvaluationFailed { .. } => "policy could not be evaluated for this request",
             Self::UpstreamUnreachable => "the upstream server cannot be reached",
             Self::UpstreamTooSlow => "the upstream server took too long",
             Self::UpstreamStatus | Self::UpstreamAnswer => {
@@ -236,17 +268,15 @@ impl Rejection {
             }
             Self::RepeatedHeader(name) => return format!("header `{name}` stands more than once"),
             Self::UnsupportedVersion { .. } => "Unsupported protocol version",
-            Self::InsufficientScope { required } => {
+            Self::InsufficientScope { required, .. } => {
                 return format!("insufficient scope: this needs `{}`", required.join(" "));
             }
-            Self::UnknownTarget(TargetKind::Prompt, name) => {
-                return format!("Unknown prompt: {name}");
-            }
-            Self::UnknownTarget(TargetKind::Resource, uri) => {
-                return format!("Resource not found: {uri}");
-            }
-            Self::UnknownTarget(TargetKind::Tool | TargetKind::Server, name) => {
-                return format!("Unknown tool: {name}");
+            Self::UnknownTarget(kind, name) | Self::HiddenTarget { kind, name, .. } => {
+                return match kind {
+                    TargetKind::Prompt => format!("Unknown prompt: {name}"),
+                    TargetKind::Resource => format!("Resource not found: {name}"),
+                    TargetKind::Tool | TargetKind::Server => format!("Unknown tool: {name}"),
+                };
             }
             Self::InvalidArguments { path } => {
                 return format!("argument `{path}` is missing, unknown or of the wrong type");
@@ -264,6 +294,7 @@ impl JsonFault {
             Self::Syntax => "the body is not JSON",
             Self::LoneSurrogate => "a string holds half a surrogate pair",
             Self::TooDeep => "the body is nested too deeply",
+            Self::TooManyValues => "the body holds too many values",
             Self::NumberTooLong => "a number has too many digits",
             Self::RepeatedName => "an object repeats a name",
             Self::NamesDifferInCase => "two names of an object differ in case alone",

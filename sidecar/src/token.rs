@@ -11,9 +11,15 @@ use std::{collections::BTreeSet, fmt};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, Uri, header};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
-use crate::{config::IssuerConfig, rejection::Rejection};
+use crate::{
+    config::{IssuerConfig, is_scope_token},
+    rejection::Rejection,
+};
 pub(crate) use jwks::Jwks;
 pub use key_source::UnusableIssuer;
 
@@ -141,7 +147,7 @@ impl TokenVerifier {
             return Err(Rejection::WrongTokenType);
         }
         // RFC 7515 section 4.1.11: what must be understood and is not must be refused.
-        if header.crit.is_some() {
+        if header.crit.0 {
             return Err(Rejection::MalformedToken);
         }
         let kid = header.kid.filter(|kid| !kid.is_empty()).ok_or(Rejection::NoKeyId)?;
@@ -205,7 +211,18 @@ struct JoseHeader {
     alg: String,
     typ: Option<String>,
     kid: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    crit: Present,
+}
+
+/// Whether a member stands there, whatever it holds.
+#[derive(Default)]
+struct Present(bool);
+
+impl<'de> Deserialize<'de> for Present {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self(true))
+    }
 }
 
 /// Only for choosing whose keys to ask for; nothing is decided by it.
@@ -225,8 +242,7 @@ struct RawClaims {
     _exp: u64,
     #[serde(rename = "nbf")]
     _nbf: Option<u64>,
-    #[serde(rename = "iat")]
-    _iat: Option<u64>,
+    iat: u64,
     jti: Option<String>,
     client_id: Option<String>,
     azp: Option<String>,
@@ -252,22 +268,26 @@ impl TryFrom<RawClaims> for Claims {
             (None, Some(OneOrSeveral::Several(scp))) => scp,
             (None, None) => Vec::new(),
         };
+        let scopes: BTreeSet<String> = scopes.into_iter().filter(|s| !s.is_empty()).collect();
         let client_id = raw.client_id.or(raw.azp).ok_or(Rejection::MalformedClaims)?;
-        if raw.sub.is_empty() || client_id.is_empty() {
+        let well_formed = !raw.sub.is_empty()
+            && !client_id.is_empty()
+            && scopes.len() <= MAX_SCOPES
+            && scopes.iter().all(|scope| is_scope_token(scope));
+        if !well_formed {
             return Err(Rejection::MalformedClaims);
         }
-        Ok(Self {
-            iss: raw.iss,
-            sub: raw.sub,
-            client_id,
-            jti: raw.jti,
-            scopes: scopes.into_iter().filter(|scope| !scope.is_empty()).collect(),
-        })
+        if raw.iat > jsonwebtoken::get_current_timestamp().saturating_add(LEEWAY_SECONDS) {
+            return Err(Rejection::NotYetActive);
+        }
+        Ok(Self { iss: raw.iss, sub: raw.sub, client_id, jti: raw.jti, scopes })
     }
 }
 
 /// Tokens with many groups reach five kilobytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// A refusal asks one question for each scope; no honest token has more.
+const MAX_SCOPES: usize = 128;
 /// Two clocks on one network; RFC 7519 section 4.1.4 allows "a small leeway".
 const LEEWAY_SECONDS: u64 = 30;
 

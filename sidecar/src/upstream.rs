@@ -100,6 +100,8 @@ impl Upstream {
         claims: &Claims,
     ) -> Result<Response<Incoming>, Rejection> {
         let request = self.request(authorized.get(), claims)?;
+        // Written; its tree is of no more use while the upstream takes its time.
+        drop(authorized);
         match tokio::time::timeout(self.response_timeout, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
@@ -183,5 +185,6 @@ impl std::fmt::Display for Chain<'_> {
 }
 
 const USER_AGENT: &str = concat!("cedargate/", env!("CARGO_PKG_VERSION"));
-/// Below the keep-alive of common servers, so that we rarely write into a closing connection.
-const POOL_IDLE: Duration = Duration::from_secs(30);
+/// Below the keep-alive of common servers (five seconds), so that we rarely write into a
+/// connection that is being closed.
+const POOL_IDLE: Duration = Duration::from_secs(4);

@@ -23,6 +23,8 @@ mod footprint;
 mod foreign_clients;
 /// The issuer refuses what it should.
 mod issuer;
+/// Issuers: keys that are missing, rotated, asked for in vain.
+mod keys;
 /// Lists hold what their reader may use.
 mod lists;
 /// Editing a policy file changes what is allowed.

@@ -21,6 +21,7 @@ async fn bodies_that_two_readers_could_read_differently_are_refused() {
         (call(r#"{"name":"get_customer_info","name":"create_support_ticket"}"#), "repeated-name"),
         (call(r#"{"name":"get_customer_info","n\u0061me":"create_support_ticket"}"#), "repeated-name"),
         (call(r#"{"name":"get_customer_info","Name":"create_support_ticket"}"#), "ambiguous-names"),
+        (call(r#"{"name":"get_recent_customers","Arguments":{"limit":100}}"#), "ambiguous-names"),
         (
             call(r#"{"name":"get_customer_info","arguments":{"customer_id":"A","customer_id":"B"}}"#),
             "repeated-name",

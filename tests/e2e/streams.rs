@@ -70,7 +70,11 @@ async fn a_stream_that_falls_silent_is_ended() {
     let upstream = Router::new().route(
         "/mcp",
         post(|| async {
-            let one = futures::stream::iter([Ok::<_, std::io::Error>("data: {}\n\n")]);
+            let progress = r#"{"progressToken":1,"progress":1}"#;
+            let event = format!(
+                r#"data: {{"jsonrpc":"2.0","method":"notifications/progress","params":{progress}}}"#
+            );
+            let one = futures::stream::iter([Ok::<_, std::io::Error>(event + "\n\n")]);
             let events = one.chain(futures::stream::pending());
             ([("content-type", "text/event-stream")], Body::from_stream(events)).into_response()
         }),

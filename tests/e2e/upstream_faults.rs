@@ -26,7 +26,12 @@ async fn answered(answer: fn() -> Response) -> (u16, String, String) {
 
 #[tokio::test]
 async fn answers_that_are_none_become_502() {
-    let answers: [fn() -> Response; 8] = [
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    let answers: [fn() -> Response; 12] = [
+        || (StatusCode::UNAUTHORIZED, [JSON], "{}").into_response(),
+        || (StatusCode::FORBIDDEN, [JSON], "{}").into_response(),
+        || (StatusCode::INTERNAL_SERVER_ERROR, [JSON], "{}").into_response(),
+        || (StatusCode::ACCEPTED, "a request is not answered so").into_response(),
         || (StatusCode::FOUND, [("location", "https://evil.example.com/")]).into_response(),
         || (StatusCode::TEMPORARY_REDIRECT, [("location", "/elsewhere")]).into_response(),
         || {

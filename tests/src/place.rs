@@ -25,6 +25,12 @@ pub(crate) struct Place<'a> {
     pub(crate) stopped: watch::Receiver<()>,
 }
 
+/// The issuer as the gate's configuration names it.
+pub(crate) struct IssuerEntry {
+    pub(crate) issuer: String,
+    pub(crate) jwks_url: Option<String>,
+}
+
 impl Place<'_> {
     /// Resolves when the stack is dropped.
     pub(crate) fn stop(&self) -> impl Future<Output = ()> + Send + 'static {
@@ -134,10 +140,16 @@ impl Place<'_> {
     pub(crate) fn write_config(
         &self,
         gate: SocketAddr,
-        issuer: SocketAddr,
+        issuer: &IssuerEntry,
         upstream: &str,
         more: &str,
     ) -> PathBuf {
+        let issuer = match issuer {
+            IssuerEntry { issuer, jwks_url: None } => format!("issuer = {issuer:?}"),
+            IssuerEntry { issuer, jwks_url: Some(url) } => {
+                format!("issuer = {issuer:?}\njwks_url = {url:?}")
+            }
+        };
         let text = format!(
             r#"
             [listener]
@@ -151,7 +163,7 @@ impl Place<'_> {
             initial_scopes = ["customer:read"]
 
             [[issuers]]
-            issuer = "https://{issuer}"
+            {issuer}
             ca = "ca.pem"
 
             [policies]

@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     caller::Caller,
-    place::{CLIENT_ID, CLIENT_SECRET, Place, bind},
+    place::{CLIENT_ID, CLIENT_SECRET, IssuerEntry, Place, bind},
     spy::Spy,
 };
 
@@ -55,6 +55,8 @@ pub struct StackBuilder {
     policies: Option<String>,
     settings: String,
     upstream_url: Option<String>,
+    jwks_url: Option<String>,
+    issuer: Option<String>,
 }
 
 impl StackBuilder {
@@ -82,6 +84,18 @@ impl StackBuilder {
         self
     }
 
+    /// The issuer's keys at a URL of their own.
+    pub fn jwks_url(mut self, url: &str) -> Self {
+        self.jwks_url = Some(url.to_owned());
+        self
+    }
+
+    /// Another issuer than the one that is started.
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
     /// Brings everything up.
     pub async fn start(self) -> Stack {
         Stack::bring_up(self).await
@@ -92,6 +106,11 @@ impl Stack {
     /// The usual stack: the customer server with demo rows, the repository's policies.
     pub async fn start() -> Self {
         StackBuilder::default().start().await
+    }
+
+    /// The key with which the issuers of all stacks sign.
+    pub fn shared_signing_key() -> SigningKey {
+        signing_key()
     }
 
     /// A stack that differs.
@@ -123,7 +142,11 @@ impl Stack {
             Some(router) => place.start_other(upstream_listener, router).await,
         }
         let url = builder.upstream_url.unwrap_or(audience);
-        let config = place.write_config(gate, issuer, &url, &builder.settings);
+        let issuer_entry = IssuerEntry {
+            issuer: builder.issuer.unwrap_or_else(|| format!("https://{issuer}")),
+            jwks_url: builder.jwks_url,
+        };
+        let config = place.write_config(gate, &issuer_entry, &url, &builder.settings);
         let gate_ready = Gate::prepare(&Config::load(&config).unwrap()).await.unwrap();
         let decisions = gate_ready.decisions();
         tokio::spawn(sidecar::run(gate_ready, gate_listener, place.stop()));
@@ -264,6 +287,7 @@ impl Stack {
             "iss": self.resource(),
             "aud": format!("https://{}/mcp", self.spy.address()),
             "sub": "alice",
+            "subject_issuer": self.issuer(),
             "client_id": CLIENT_ID,
             "iat": now,
             "exp": now + 60,

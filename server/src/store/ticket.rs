@@ -45,6 +45,8 @@ pub struct NewTicket<'a> {
     pub priority: Priority,
     /// Subject of the verified caller.
     pub created_by: &'a str,
+    /// The issuer that knows it so.
+    pub created_by_issuer: &'a str,
 }
 
 /// What the store added.
@@ -65,8 +67,9 @@ impl Store {
         let ticket_id = format!("TKT-{}-{:.3}-{random:.8}", created.as_second(), new.customer_id,);
         let written = sqlx::query(
             "insert into ticket
-             (ticket_id, customer_id, subject, description, priority, status, created_by, created_ms)
-             values (?, ?, ?, ?, ?, 'open', ?, ?)",
+             (ticket_id, customer_id, subject, description, priority, status,
+              created_by, created_by_issuer, created_ms)
+             values (?, ?, ?, ?, ?, 'open', ?, ?, ?)",
         )
         .bind(&ticket_id)
         .bind(new.customer_id)
@@ -74,6 +77,7 @@ impl Store {
         .bind(new.description)
         .bind(new.priority.as_str())
         .bind(new.created_by)
+        .bind(new.created_by_issuer)
         .bind(created.as_millisecond())
         .execute(&self.pool)
         .await;

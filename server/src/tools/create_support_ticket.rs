@@ -64,6 +64,7 @@ impl CustomerTool for CreateSupportTicket {
                 description: &description,
                 priority,
                 created_by: &caller.sub,
+                created_by_issuer: &caller.subject_issuer,
             })
             .await?;
         Ok(CreatedTicket {

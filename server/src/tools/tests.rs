@@ -12,7 +12,10 @@ async fn open() -> (tempfile::TempDir, Store) {
 }
 
 fn anyone() -> Caller {
-    serde_json::from_value(json!({ "sub": "s", "client_id": "c", "iat": 0, "exp": 0 })).unwrap()
+    serde_json::from_value(
+        json!({ "sub": "s", "subject_issuer": "i", "client_id": "c", "iat": 0, "exp": 0 }),
+    )
+    .unwrap()
 }
 
 async fn call<T: CustomerTool>(store: &Store, arguments: Value) -> Result<Value, String> {

@@ -5,15 +5,17 @@
 use axum::Error;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 
-use super::list;
-use crate::authz::Listing;
+use super::{Revision, list};
+use crate::message::RequestId;
 
-/// The events of `chunks`, each narrowed when there is a list to narrow. A chunk that completes no
-/// event yields nothing; what is incomplete at the end is dropped, as the standard says.
+/// The events of `chunks`, each held against what was asked. A chunk that completes no event
+/// yields nothing; what is incomplete at the end is dropped, as the standard says.
 pub(super) fn relayed(
     chunks: impl Stream<Item = Result<Bytes, Error>> + Send + 'static,
-    listing: Option<Listing>,
+    revision: Revision,
     max_event_bytes: usize,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
     let mut reader = EventReader::new(max_event_bytes);
@@ -22,7 +24,7 @@ pub(super) fn relayed(
         .map(move |chunk| {
             let mut out = Vec::new();
             for event in reader.read(&chunk?)? {
-                event.write(listing.as_ref(), &mut out)?;
+                event.write(&revision, &mut out)?;
             }
             Ok(Bytes::from(out))
         })
@@ -43,21 +45,27 @@ struct Event {
 }
 
 impl Event {
-    fn write(&self, listing: Option<&Listing>, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn write(&self, revision: &Revision, out: &mut Vec<u8>) -> Result<(), Error> {
         if self.comment {
             out.extend_from_slice(b":\n\n");
         }
-        if !self.has_data {
+        // An empty event primes a stream; it holds no message.
+        if !self.has_data || self.data.is_empty() {
+            if self.has_data {
+                out.extend_from_slice(b"data: \n\n");
+            }
             return Ok(());
         }
-        let narrowed = match listing {
-            // An empty event primes a stream; it holds no list.
-            Some(listing) if !self.data.is_empty() => {
+        if !self.is_for(revision.id.as_ref())? {
+            return Ok(());
+        }
+        let narrowed = match &revision.listing {
+            Some(listing) => {
                 let bytes = list::narrowed(self.data.as_bytes(), listing)
                     .map_err(|rejection| Error::new(NotRelayed(rejection.reason())))?;
                 Some(String::from_utf8(bytes).map_err(Error::new)?)
             }
-            _ => None,
+            None => None,
         };
         if let Some(name) = &self.name {
             out.extend_from_slice(format!("event: {name}\n").as_bytes());
@@ -69,6 +77,35 @@ impl Event {
         }
         out.push(b'\n');
         Ok(())
+    }
+}
+
+/// The outer members of a message; a member that stands twice is an error.
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    method: Option<IgnoredAny>,
+    result: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+impl Event {
+    /// Whether the message in this event is one for the caller: the answer to its request, or a
+    /// notification. A request of the server's is left out, since no policy speaks of those yet;
+    /// an answer to another request ends the stream.
+    fn is_for(&self, asked: Option<&RequestId>) -> Result<bool, Error> {
+        let outline: Outline<'_> = serde_json::from_str(&self.data).map_err(Error::new)?;
+        let answers = outline.result.is_some() || outline.error.is_some();
+        match (outline.method.is_some(), answers, outline.id) {
+            (true, false, None) => Ok(true),
+            (true, false, Some(_)) => {
+                tracing::warn!("a request of the upstream's is not relayed");
+                Ok(false)
+            }
+            (false, true, Some(id)) if asked.is_some_and(|asked| asked.is(id.get())) => Ok(true),
+            _ => Err(Error::new(NotRelayed("it holds a message that answers nothing asked here"))),
+        }
     }
 }
 
@@ -161,8 +198,9 @@ mod tests {
         let chunks = futures::stream::iter(
             chunks.into_iter().map(|chunk| Ok::<_, Error>(Bytes::from_static(chunk))),
         );
+        let revision = Revision { id: Some(RequestId::for_test("7")), listing: None };
         let mut out = String::new();
-        let mut relayed = Box::pin(relayed(chunks, None, 100));
+        let mut relayed = Box::pin(relayed(chunks, revision, 200));
         while let Some(chunk) = relayed.next().await {
             out.push_str(std::str::from_utf8(&chunk.map_err(|e| e.to_string())?).unwrap());
         }
@@ -171,10 +209,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_line_ending_and_every_cut_reads_the_same() {
-        let wanted = "event: message\ndata: {\"a\":\ndata: 1}\n\n";
+        let wanted = "event: message\ndata: {\"id\":7,\ndata: \"result\":1}\n\n";
         for ending in ["\n", "\r", "\r\n"] {
-            let text = ["id: 7", "event: message", "data: {\"a\":", "data:1}", "", ""].join(ending);
-            let text: &'static [u8] = text.leak().as_bytes();
+            let lines =
+                ["id: 9", "event: message", "data: {\"id\":7,", "data:\"result\":1}", "", ""];
+            let text: &'static [u8] = lines.join(ending).leak().as_bytes();
             for cut in 0..text.len() {
                 let (head, tail) = text.split_at(cut);
                 assert_eq!(through(vec![head, tail]).await.unwrap(), wanted, "{ending:?} at {cut}");
@@ -184,14 +223,43 @@ mod tests {
 
     #[tokio::test]
     async fn comments_keep_the_stream_alive_and_unfinished_events_are_dropped() {
-        assert_eq!(through(vec![b": ping\n\n", b"data: x\n"]).await.unwrap(), ":\n\n");
-        assert_eq!(through(vec![b"\xEF\xBB\xBFdata: x\n\n"]).await.unwrap(), "data: x\n\n");
+        assert_eq!(through(vec![b": ping\n\n", b"data: {}\n"]).await.unwrap(), ":\n\n");
+        let marked = through(vec![b"\xEF\xBB\xBFdata: {\"method\":\"m\"}\n\n"]).await;
+        assert_eq!(marked.unwrap(), "data: {\"method\":\"m\"}\n\n");
         assert_eq!(through(vec![b"id: 1\ndata:\n\n"]).await.unwrap(), "data: \n\n");
     }
 
     #[tokio::test]
+    async fn only_what_was_asked_for_and_notifications_pass() {
+        for (data, passes) in [
+            (r#"{"id":7,"result":{}}"#, true),
+            (r#"{"id":7,"error":{}}"#, true),
+            (r#"{"method":"notifications/progress"}"#, true),
+            (r#"{"id":1,"method":"elicitation/create"}"#, false),
+            (r#"{"id":7,"method":"sampling/createMessage"}"#, false),
+        ] {
+            let event: &'static [u8] = format!("data: {data}\n\n").leak().as_bytes();
+            let relayed = through(vec![event]).await.unwrap();
+            assert_eq!(relayed.is_empty(), !passes, "{data}");
+        }
+        for data in [
+            r#"{"id":8,"result":{}}"#,
+            r#"{"id":"7","result":{}}"#,
+            r#"{"result":{}}"#,
+            r#"{"id":7,"id":8,"result":{}}"#,
+            r#"{"id":7,"method":"m","result":{}}"#,
+            r#"{"id":7}"#,
+            "[]",
+            "hello",
+        ] {
+            let event: &'static [u8] = format!("data: {data}\n\n").leak().as_bytes();
+            assert!(through(vec![event]).await.is_err(), "{data}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_endless_event_cuts_the_stream_off() {
-        let refused = through(vec![b"data: ", &[b'x'; 200]]).await.unwrap_err();
+        let refused = through(vec![b"data: ", &[b'x'; 300]]).await.unwrap_err();
         assert!(refused.contains("too large"), "{refused}");
     }
 }

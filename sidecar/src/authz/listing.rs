@@ -36,6 +36,7 @@ pub(crate) struct Listing {
     policies: Arc<Policies>,
     claims: Claims,
     kind: TargetKind,
+    modern: bool,
 }
 
 impl Listing {
@@ -47,7 +48,13 @@ impl Listing {
             "resources/list" => TargetKind::Resource,
             _ => return None,
         };
-        Some(Self { policies: Arc::clone(policies), claims: claims.clone(), kind })
+        let modern = message.era().is_modern();
+        Some(Self { policies: Arc::clone(policies), claims: claims.clone(), kind, modern })
+    }
+
+    /// Whether the list says who may keep it.
+    pub(crate) fn is_modern(&self) -> bool {
+        self.modern
     }
 
     /// The member of the result that holds the list.
@@ -87,7 +94,7 @@ impl Policies {
     pub(super) fn visibility(&self, asked: &AccessRequest<'_>) -> Result<Visibility, Rejection> {
         self.evaluate_partially(asked).map_err(|cause| {
             tracing::error!(action = asked.action.name(), cause, "partial evaluation failed");
-            Rejection::EvaluationFailed
+            Rejection::EvaluationFailed { policies: Vec::new() }
         })
     }
 

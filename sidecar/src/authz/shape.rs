@@ -1,6 +1,6 @@
 //! The types of a tool's arguments, taken from the Cedar schema, and how JSON becomes values of
-//! them. A number is exact in its Cedar type or refused; an argument that the schema does not
-//! name is refused.
+//! them. A number is exact in its Cedar type and in a double or refused, since many servers read
+//! doubles; an argument that the schema does not name is refused.
 
 use std::collections::BTreeMap;
 
@@ -148,8 +148,10 @@ impl Shape {
         Ok(match (self, json) {
             (Self::Bool, Json::Bool(value)) => RestrictedExpression::new_bool(*value),
             (Self::Long, Json::Number(number)) => match number.scaled(0) {
-                Some(value) => RestrictedExpression::new_long(value),
-                None => return misfit,
+                Some(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER => {
+                    RestrictedExpression::new_long(value)
+                }
+                _ => return misfit,
             },
             (Self::Decimal, Json::Number(number)) => match decimal_text(number) {
                 Some(text) => RestrictedExpression::new_decimal(text),
@@ -175,9 +177,9 @@ impl Shape {
     }
 }
 
-/// A Cedar decimal has four places and 64 bits; what does not fit exactly is refused.
+/// A Cedar decimal has four places; what does not fit exactly is refused.
 fn decimal_text(number: &Number) -> Option<String> {
-    let scaled = number.scaled(4)?;
+    let scaled = number.scaled(4).filter(|scaled| scaled.unsigned_abs() < MAX_SAFE_DECIMAL)?;
     let sign = if scaled < 0 { "-" } else { "" };
     let magnitude = scaled.unsigned_abs();
     Some(format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000))
@@ -187,6 +189,10 @@ fn joined(name: &str, within: &str) -> String {
     if within.is_empty() { name.to_owned() } else { format!("{name}.{within}") }
 }
 
+/// Up to here every whole number is a double (RFC 8259 section 6).
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+/// Fifteen digits come back from a double as they went in.
+const MAX_SAFE_DECIMAL: u64 = 1_000_000_000_000_000;
 const OWN_NAMESPACE: &str = "Mcp::";
 /// Deeper than any tool's arguments, and no deeper than a message may be.
 const MAX_DEPTH: usize = 32;
@@ -242,7 +248,8 @@ mod tests {
             (r#"{"id":1}"#, "id"),
             (r#"{"id":null}"#, "id"),
             (r#"{"id":"a","limit":3.5}"#, "limit"),
-            (r#"{"id":"a","limit":9223372036854775808}"#, "limit"),
+            (r#"{"id":"a","limit":9007199254740992}"#, "limit"),
+            (r#"{"id":"a","limit":-9007199254740993}"#, "limit"),
             (r#"{"id":"a","limit":"3"}"#, "limit"),
             (r#"{"id":"a","limit":null}"#, "limit"),
             (r#"{"id":"a","amounts":[1,0.00001]}"#, "amounts.1"),
@@ -263,8 +270,9 @@ mod tests {
         for (written, text) in [
             ("0", Some("0.0000")),
             ("-0.05", Some("-0.0500")),
-            ("922337203685477.5807", Some("922337203685477.5807")),
-            ("922337203685477.5808", None),
+            ("99999999999.9999", Some("99999999999.9999")),
+            ("100000000000.0001", None),
+            ("922337203685477.5807", None),
             ("1.23456", None),
         ] {
             let Ok(Json::Number(number)) = Json::read(written.as_bytes()) else { panic!() };

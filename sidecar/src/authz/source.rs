@@ -4,11 +4,15 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use cedar_policy::{Policy, PolicyId, PolicySet};
 use miette::Diagnostic;
+
+use crate::config::PolicyConfig;
 
 /// Why policies cannot be used. The whole set is refused; nothing of it is in force.
 #[derive(Debug)]
@@ -54,17 +58,22 @@ pub(super) struct PolicyFile {
     pub(super) policies: Vec<Policy>,
 }
 
-/// Reads every `*.cedar` file in `directory`, in order of their names; not its subfolders.
-pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError> {
-    let unreadable = |cause| PolicyError::new(directory, format!("cannot be read: {cause}"));
+fn policy_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "cedar") && path.is_file() {
             paths.push(path);
         }
     }
     paths.sort();
+    Ok(paths)
+}
+
+/// Reads every `*.cedar` file in `directory`, in order of their names; not its subfolders.
+pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError> {
+    let paths = policy_paths(directory)
+        .map_err(|cause| PolicyError::new(directory, format!("cannot be read: {cause}")))?;
     let files: Vec<PolicyFile> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     require_distinct_ids(&files)?;
     if files.iter().all(|file| file.policies.is_empty()) {
@@ -74,6 +83,18 @@ pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError>
         ));
     }
     Ok(files)
+}
+
+/// Tells one state of the files from another; of what cannot be read, that it cannot.
+pub(super) fn fingerprint(config: &PolicyConfig) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut paths = policy_paths(&config.directory).unwrap_or_default();
+    paths.push(config.schema.clone());
+    for path in paths {
+        path.hash(&mut hasher);
+        std::fs::read(&path).ok().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn read(path: &Path) -> Result<PolicyFile, PolicyError> {
@@ -130,8 +151,7 @@ fn require_distinct_ids(files: &[PolicyFile]) -> Result<(), PolicyError> {
 /// recurse with every bracket and with every link of an operator chain, and an overflow ends the
 /// process.
 pub(super) fn bounded_text(path: &Path) -> Result<String, PolicyError> {
-    let unreadable =
-        |cause: std::io::Error| PolicyError::new(path, format!("cannot be read: {cause}"));
+    let unreadable = |cause: io::Error| PolicyError::new(path, format!("cannot be read: {cause}"));
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_FILE_BYTES {
         return Err(PolicyError::new(path, format!("is larger than {MAX_FILE_BYTES} bytes")));

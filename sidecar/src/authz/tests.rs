@@ -5,7 +5,10 @@ mod agreement;
 use std::path::Path;
 
 use super::*;
-use crate::{config::Config, message::Envelope};
+use crate::{
+    config::Config,
+    message::{Envelope, TargetKind},
+};
 
 const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
 const ADVERTISED: [&str; 4] =
@@ -111,7 +114,7 @@ fn a_held_scope_permits_and_names_its_policy() {
 fn a_missing_scope_is_named_exactly() {
     let decided = decide(&shipped(), &["customer:read"], call("create_support_ticket", TICKET));
     let required = vec!["ticket:create".to_owned()];
-    assert_eq!(decided, Err(Rejection::InsufficientScope { required }));
+    assert_eq!(decided, Err(Rejection::InsufficientScope { required, policies: Vec::new() }));
 }
 
 #[test]
@@ -132,7 +135,7 @@ fn several_missing_scopes_come_in_one_set_and_no_more_than_needed() {
     );
     let required =
         |scopes: &[&str]| match decide(&policies, scopes, call("get_customer_info", INFO)) {
-            Err(Rejection::InsufficientScope { required }) => required,
+            Err(Rejection::InsufficientScope { required, .. }) => required,
             other => panic!("{other:?}"),
         };
     assert_eq!(required(&[]).len(), 2, "the smaller of two ways, or either when equal");
@@ -147,17 +150,32 @@ fn several_missing_scopes_come_in_one_set_and_no_more_than_needed() {
 #[test]
 fn what_no_scope_permits_is_as_if_it_were_absent() {
     let policies = policies(
-        r#"@id("a") permit (principal, action == Mcp::Action::"get_customer_info", resource);"#,
+        r#"@id("a") permit (principal, action == Mcp::Action::"get_customer_info", resource);
+           @id("no-tickets") forbid (principal, action == Mcp::Action::"create_support_ticket", resource);"#,
     );
-    let absent = |tool: &str| Err(Rejection::UnknownTarget(TargetKind::Tool, tool.to_owned()));
-    let hidden = decide(&policies, &[], call("create_support_ticket", TICKET));
-    assert_eq!(hidden, absent("create_support_ticket"));
-    assert_eq!(decide(&policies, &[], call("no_such_tool", "{}")), absent("no_such_tool"));
-    // From whom the tool is hidden, its arguments are too.
-    assert_eq!(
-        decide(&policies, &[], call("create_support_ticket", r#"{"x":1}"#)),
-        absent("create_support_ticket")
+    let hidden = |policies: &[&str]| {
+        Err(Rejection::HiddenTarget {
+            kind: TargetKind::Tool,
+            name: "create_support_ticket".to_owned(),
+            policies: policies.iter().map(|&id| id.to_owned()).collect(),
+        })
+    };
+    let ticket = |arguments| decide(&policies, &[], call("create_support_ticket", arguments));
+    assert_eq!(ticket(TICKET), hidden(&["no-tickets"]), "the record knows why");
+    assert_eq!(ticket(r#"{"x":1}"#), hidden(&[]), "its arguments are hidden too");
+    let absent = Rejection::UnknownTarget(TargetKind::Tool, "no_such_tool".to_owned());
+    assert_eq!(decide(&policies, &[], call("no_such_tool", "{}")), Err(absent));
+}
+
+#[test]
+fn a_tool_that_is_hidden_by_a_failing_policy_does_not_show_itself() {
+    let policies = policies(
+        r#"@id("all") permit (principal, action, resource);
+           @id("overflows") forbid (principal, action == Mcp::Action::"get_recent_customers", resource)
+           when { 9223372036854775807 + 1 > 0 };"#,
     );
+    let decided = decide(&policies, &[], call("get_recent_customers", "{}"));
+    assert_eq!(decided.unwrap_err().reason(), "hidden");
 }
 
 #[test]
@@ -191,13 +209,13 @@ fn a_policy_that_fails_to_evaluate_refuses_even_if_another_permits() {
     let policies = policies(
         r#"@id("all") permit (principal, action, resource);
            @id("overflows") forbid (principal, action == Mcp::Action::"get_recent_customers", resource)
-           when { context.input has limit && context.input.limit * 2 > 2000 };"#,
+           when { context.input has limit && context.input.limit * 2000 > 2000000 };"#,
     );
     let recent = |limit: &str| {
         decide(&policies, &[], call("get_recent_customers", &format!(r#"{{"limit":{limit}}}"#)))
     };
     assert_eq!(recent("10"), Ok(vec!["all".to_owned()]));
-    assert_eq!(recent("9223372036854775807"), Err(Rejection::EvaluationFailed));
+    assert_eq!(recent("9007199254740991").unwrap_err().reason(), "evaluation-failed");
 }
 
 #[test]
@@ -304,29 +322,41 @@ fn a_policy_too_deep_for_a_requests_stack_is_refused_at_load() {
     assert!(Home::with(&policy(&format!("[{many_words}].contains(principal.id)"))).load().is_ok());
 }
 
-#[test]
-fn sets_follow_their_files_and_a_broken_one_changes_nothing() {
-    let home = Home::with(r#"@id("first") permit (principal, action, resource is Mcp::Tool);"#);
+#[tokio::test]
+async fn sets_follow_their_files_and_a_broken_one_changes_nothing() {
+    let permit =
+        |id: &str| format!(r#"@id("{id}") permit (principal, action, resource is Mcp::Tool);"#);
+    let parent = tempfile::tempdir().unwrap();
+    let home = Home::with(&permit("first"));
     let store = std::sync::Arc::new(PolicyStore::load(&home.config()).unwrap());
     let now = || decide(&store.current(), &[], call("get_customer_info", INFO));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let following = std::sync::Arc::clone(&store);
-        let follower = tokio::spawn(async move { following.follow_files().await });
-        tokio::task::yield_now().await;
-        assert_eq!(now(), Ok(vec!["first".to_owned()]));
+    let following = std::sync::Arc::clone(&store);
+    let follower = tokio::spawn(async move { following.follow_files().await });
+    let is = |id: &str| now() == Ok(vec![id.to_owned()]);
+    assert!(is("first"));
 
-        home.write(r#"@id("second") permit (principal, action, resource is Mcp::Tool);"#);
-        until(|| now() == Ok(vec!["second".to_owned()])).await;
+    home.write(&permit("second"));
+    until(|| is("second")).await;
 
-        home.write("permit (principal, action, resource);");
-        tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-        assert_eq!(now(), Ok(vec!["second".to_owned()]), "the last good set stays in force");
+    home.write("permit (principal, action, resource);");
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    assert!(is("second"), "the last good set stays in force");
 
-        home.write(r#"@id("third") permit (principal, action, resource is Mcp::Tool);"#);
-        until(|| now() == Ok(vec!["third".to_owned()])).await;
-        follower.abort();
-    });
+    home.write(&permit("third"));
+    until(|| is("third")).await;
+
+    // As a deployment does it: away with the folder, and another in its place.
+    let away = parent.path().join("away");
+    std::fs::rename(home.path(), &away).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    assert!(is("third"));
+    std::fs::create_dir(home.path()).unwrap();
+    std::fs::copy(away.join("schema.cedarschema"), home.path().join("schema.cedarschema")).unwrap();
+    home.write(&permit("fourth"));
+    until(|| is("fourth")).await;
+    home.write(&permit("fifth"));
+    until(|| is("fifth")).await;
+    follower.abort();
 }
 
 async fn until(mut holds: impl FnMut() -> bool) {

@@ -107,7 +107,7 @@ struct RawLimits {
     max_body_bytes: usize,
     max_connections: usize,
     max_concurrent_requests: usize,
-    max_list_bytes: usize,
+    max_answer_bytes: usize,
     #[serde(with = "humantime_serde")]
     body_timeout: Duration,
     #[serde(with = "humantime_serde")]
@@ -125,12 +125,12 @@ impl Default for RawLimits {
         Self {
             // The largest honest arguments are documents pasted into a tool call.
             max_body_bytes: 1024 * 1024,
-            // Some tens of kilobytes each; the descriptor limit of common systems allows for it.
+            // Some tens of kilobytes each. The descriptor limit (ulimit -n) must allow for as many.
             max_connections: 4096,
-            // Each holds a body and an upstream exchange: a gibibyte of bodies at the very worst.
+            // Each holds a message while it is judged and an upstream exchange until it is answered.
             max_concurrent_requests: 1024,
             // Tool lists of a thousand tools are below two mebibytes.
-            max_list_bytes: 8 * 1024 * 1024,
+            max_answer_bytes: 8 * 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(3),
             // Tools that call models take their time.
@@ -306,6 +306,10 @@ fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<
     if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
         problems.add("upstream.url", "must be http or https");
     }
+    let signs = raw.identity == RawIdentity::Assertion;
+    if signs && url.as_ref().is_some_and(|url| !is_trusted_transport(url)) {
+        problems.add("upstream.url", "must be https, or http on loopback, to be sent assertions");
+    }
     if raw.name.is_empty() {
         problems.add("upstream.name", "must not be empty");
     }
@@ -337,7 +341,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
         ("limits.max_body_bytes", raw.max_body_bytes == 0),
         ("limits.max_connections", raw.max_connections == 0),
         ("limits.max_concurrent_requests", raw.max_concurrent_requests == 0),
-        ("limits.max_list_bytes", raw.max_list_bytes == 0),
+        ("limits.max_answer_bytes", raw.max_answer_bytes == 0),
         ("limits.body_timeout", raw.body_timeout.is_zero()),
         ("limits.connect_timeout", raw.connect_timeout.is_zero()),
         ("limits.response_timeout", raw.response_timeout.is_zero()),
@@ -359,7 +363,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
         max_body_bytes: raw.max_body_bytes,
         max_connections: raw.max_connections,
         max_concurrent_requests: raw.max_concurrent_requests,
-        max_list_bytes: raw.max_list_bytes,
+        max_answer_bytes: raw.max_answer_bytes,
         body_timeout: raw.body_timeout,
         connect_timeout: raw.connect_timeout,
         response_timeout: raw.response_timeout,
@@ -369,7 +373,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
 }
 
 /// RFC 6749 section 3.3: visible ASCII but quote and backslash, so that it can stand in a header.
-fn is_scope_token(scope: &str) -> bool {
+pub(crate) fn is_scope_token(scope: &str) -> bool {
     !scope.is_empty() && scope.bytes().all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 

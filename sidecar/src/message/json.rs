@@ -1,12 +1,13 @@
 //! One strict reading of JSON (RFC 8259), and one writing of what was read.
 //!
 //! Two readers of the same bytes can disagree about which of two equal names counts, about
-//! encodings, about numbers a double cannot hold. Here such text is refused, so that what was
-//! authorized and what the upstream reads cannot differ: the value written is the value judged.
+//! encodings, about nesting. Here such text is refused, and what is written is what was judged:
+//! names, order and the text of numbers. (What a double cannot hold exactly is refused where it
+//! is judged, in `authz/shape.rs`.)
 
 mod reader;
 
-use reader::Reader;
+use reader::{Reader, Twins, fold};
 
 /// A JSON value. Numbers keep their text, objects keep their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub(crate) enum JsonFault {
     Syntax,
     LoneSurrogate,
     TooDeep,
+    TooManyValues,
     NumberTooLong,
     /// Two members of one object have the same name.
     RepeatedName,
@@ -45,9 +47,14 @@ pub(crate) enum JsonFault {
 }
 
 impl Json {
-    /// Reads exactly one value.
+    /// Reads exactly one value of a caller's.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, JsonFault> {
-        Reader::of(bytes)?.whole()
+        Reader::of(bytes, MAX_VALUES, Twins::Refused)?.whole()
+    }
+
+    /// Reads exactly one value of the upstream's: longer, and with any names that are not equal.
+    pub(crate) fn read_answer(bytes: &[u8]) -> Result<Self, JsonFault> {
+        Reader::of(bytes, MAX_VALUES_OF_ANSWERS, Twins::Distinct)?.whole()
     }
 
     /// Appends this value to `out`, without spaces.
@@ -91,6 +98,11 @@ impl From<&str> for Json {
 impl Object {
     pub(crate) fn get(&self, name: &str) -> Option<&Json> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Whether a member is named as `name` but for its case, and not so exactly.
+    pub(crate) fn has_twin_of(&self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| own != name && fold(own) == fold(name))
     }
 
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
@@ -196,6 +208,11 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     }
     out.push(b'"');
 }
+
+/// Each value takes some fifty bytes and some time to judge; honest arguments have hundreds.
+const MAX_VALUES: usize = 20_000;
+/// A list of a thousand tools with long schemas.
+const MAX_VALUES_OF_ANSWERS: usize = 200_000;
 
 #[cfg(test)]
 mod tests;

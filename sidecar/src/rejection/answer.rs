@@ -10,7 +10,7 @@ use super::{Asked, Manner, Rejection};
 use crate::{
     config::{Disclosure, RefusalStyle},
     message::{
-        ProtocolVersion,
+        Form, ProtocolVersion,
         json::{Json, Object},
     },
     metadata::ResourceMetadata,
@@ -24,6 +24,10 @@ impl Rejection {
         manner: Manner,
         asked: &Asked,
     ) -> Response {
+        // A notification has no answer that its sender could read; it goes nowhere.
+        if asked.form == Some(Form::Notification) && self.is_about_the_call() {
+            return StatusCode::ACCEPTED.into_response();
+        }
         let (status, code) = self.codes();
         let as_result = manner.style == RefusalStyle::ToolError
             && self.is_about_the_call()
@@ -58,9 +62,10 @@ impl Rejection {
         matches!(
             self,
             Self::Denied { .. }
-                | Self::EvaluationFailed
+                | Self::EvaluationFailed { .. }
                 | Self::InvalidArguments { .. }
                 | Self::UnknownTarget(..)
+                | Self::HiddenTarget { .. }
                 | Self::UnknownMethod
         )
     }
@@ -85,7 +90,7 @@ impl Rejection {
         let (status, _) = self.codes();
         match self {
             Self::NoToken => metadata.challenge(None, metadata.initial_scope()),
-            Self::InsufficientScope { required } => {
+            Self::InsufficientScope { required, .. } => {
                 metadata.challenge(Some("insufficient_scope"), &required.join(" "))
             }
             Self::SeveralCredentials | Self::TokenInQuery => {
@@ -101,11 +106,11 @@ impl Rejection {
     fn json_rpc_error(&self, code: i32, manner: Manner, asked: &Asked) -> Vec<u8> {
         let mut data = Object::default();
         // What a hidden thing and a thing that does not exist have in common: nothing more to say.
-        if !matches!(self, Self::UnknownTarget(..)) {
+        if !matches!(self, Self::UnknownTarget(..) | Self::HiddenTarget { .. }) {
             data.set("reason", Json::from(self.reason()));
         }
         match self {
-            Self::InsufficientScope { required } => data.set("requiredScopes", list(required)),
+            Self::InsufficientScope { required, .. } => data.set("requiredScopes", list(required)),
             Self::Denied { policies } if manner.policies == Disclosure::Told => {
                 data.set("policies", list(policies));
             }

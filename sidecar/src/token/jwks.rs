@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::DecodingKey;
 use jwks_client_rs::JwksClient;
+use tokio::sync::Semaphore;
 
 use super::key_source::{KeySource, UnusableIssuer};
 use crate::{config::IssuerConfig, rejection::Rejection};
@@ -14,6 +15,7 @@ pub(crate) struct Jwks {
     source: KeySource,
     /// Asked only for a key that the table lacks; it makes one fetch of many questions.
     client: JwksClient<KeySource>,
+    look_ups: Semaphore,
 }
 
 impl std::fmt::Debug for Jwks {
@@ -26,7 +28,7 @@ impl Jwks {
     pub(crate) fn new(issuer: &IssuerConfig) -> Result<Self, UnusableIssuer> {
         let source = KeySource::new(issuer)?;
         let client = JwksClient::builder().time_to_live(REFRESH_EVERY).build(source.clone());
-        Ok(Self { source, client })
+        Ok(Self { source, client, look_ups: Semaphore::new(MAX_LOOK_UPS) })
     }
 
     /// The key that `kid` names.
@@ -37,6 +39,10 @@ impl Jwks {
         if let Some(key) = self.in_table(kid)? {
             return Ok(key);
         }
+        // A flood of unknown keys waits here in vain, and nobody with a known key waits at all.
+        let Ok(_place) = self.look_ups.try_acquire() else {
+            return Err(Rejection::KeysUnavailable);
+        };
         // Whether it found the key is read from the table; a failed fetch has been logged.
         drop(tokio::time::timeout(LOOK_UP_TIMEOUT, self.client.get(kid)).await);
         match self.in_table(kid)? {
@@ -49,10 +55,14 @@ impl Jwks {
     /// Keeps the table fresh for as long as it is polled.
     pub(crate) async fn keep_fresh(&self) {
         loop {
-            let pause = if self.is_usable() { REFRESH_EVERY } else { RETRY_EVERY };
-            tokio::time::sleep(pause).await;
-            // A failure is logged where it happens and retried at the next turn.
-            drop(self.source.refresh().await);
+            match self.source.table() {
+                Some(table) => tokio::time::sleep_until(table.fetched_at + REFRESH_EVERY).await,
+                None => tokio::time::sleep(RETRY_EVERY).await,
+            }
+            // Logged where it happened; a look-up may have come first, which serves as well.
+            if self.source.refresh().await.is_err() {
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
         }
     }
 
@@ -62,10 +72,6 @@ impl Jwks {
             Ok(_) => Ok(()),
             Err(_) => Err(self.source.latest_fault()),
         }
-    }
-
-    fn is_usable(&self) -> bool {
-        self.source.table().is_some_and(|table| table.fetched_at.elapsed() < MAX_STALE)
     }
 
     fn in_table(&self, kid: &str) -> Result<Option<Arc<DecodingKey>>, Rejection> {
@@ -79,11 +85,13 @@ impl Jwks {
     }
 }
 
-/// A withdrawn key works at most this long.
+/// A withdrawn key works at most this long, while its issuer answers.
 const REFRESH_EVERY: Duration = Duration::from_secs(300);
-/// While there are no keys that could serve.
+/// After a failed attempt; no shorter than the cool-down.
 const RETRY_EVERY: Duration = Duration::from_secs(10);
 /// An issuer may be down this long before its tokens are refused.
 const MAX_STALE: Duration = Duration::from_secs(3600);
 /// How long one request waits for keys it may not need.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(6);
+/// Callers that may wait for a key at the same time, all of them for the same fetch.
+const MAX_LOOK_UPS: usize = 64;

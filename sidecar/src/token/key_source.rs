@@ -76,6 +76,8 @@ pub enum UnusableIssuer {
 pub(super) enum FetchFault {
     #[error("the latest attempt is too recent")]
     CoolingDown,
+    #[error("the attempt was aborted")]
+    Aborted,
     #[error("{0}")]
     Http(#[from] reqwest::Error),
     #[error("`{0}` answered {1}")]
@@ -90,8 +92,6 @@ pub(super) enum FetchFault {
     ForeignMetadata(Url, String),
     #[error("`{0}` is neither https nor loopback")]
     Insecure(Url),
-    #[error("`{0}` holds no usable RS256 key")]
-    NoUsableKey(Url),
 }
 
 impl KeySource {
@@ -134,7 +134,10 @@ impl KeySource {
                 (now >= not_before).then_some(next)
             })
             .map_err(|_| FetchFault::CoolingDown)?;
-        let fetched = self.fetch().await;
+        // On a task of its own: the attempt is counted, so a caller that hangs up must not end it.
+        let source = self.clone();
+        let fetching = tokio::spawn(async move { source.fetch().await });
+        let fetched = fetching.await.unwrap_or(Err(FetchFault::Aborted));
         if let Err(fault) = &fetched {
             tracing::warn!(issuer = self.issuer(), %fault, "cannot fetch the issuer's keys");
             self.0.latest_fault.store(Arc::new(fault.to_string()));
@@ -151,10 +154,16 @@ impl KeySource {
             keys: keys.iter().filter_map(verifying_key).collect(),
             fetched_at: Instant::now(),
         };
+        // An empty set is the issuer's word too: what it published before is withdrawn.
         if table.keys.is_empty() {
-            return Err(FetchFault::NoUsableKey(url));
+            tracing::error!(issuer = self.issuer(), %url, "the issuer publishes no usable RS256 key");
+        } else {
+            tracing::info!(
+                issuer = self.issuer(),
+                keys = table.keys.len(),
+                "issuer's keys fetched"
+            );
         }
-        tracing::info!(issuer = self.issuer(), keys = table.keys.len(), "issuer's keys fetched");
         self.0.table.store(Some(Arc::new(table)));
         Ok(keys)
     }

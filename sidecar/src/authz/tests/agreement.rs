@@ -122,7 +122,7 @@ proptest! {
     ) {
         let Ok(policies) = Home::with(&text).load() else { return Ok(()) };
         let decided = decide(&policies, &scopes, call("create_support_ticket", TICKET));
-        let Err(Rejection::InsufficientScope { required }) = decided else { return Ok(()) };
+        let Err(Rejection::InsufficientScope { required, .. }) = decided else { return Ok(()) };
         let permitted_with = |scopes: &[&str]| {
             decide(&policies, scopes, call("create_support_ticket", TICKET)).is_ok()
         };

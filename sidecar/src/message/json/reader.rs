@@ -9,15 +9,25 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    values_left: usize,
+    twins: Twins,
+}
+
+/// What is done about names of one object that differ in case alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Twins {
+    Refused,
+    Distinct,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, JsonFault> {
+    /// A reader of at most `max_values` values, each object, array and member counted.
+    pub(super) fn of(bytes: &'a [u8], max_values: usize, twins: Twins) -> Result<Self, JsonFault> {
         if bytes.starts_with(b"\xEF\xBB\xBF") {
             return Err(JsonFault::ByteOrderMark);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| JsonFault::NotUtf8)?;
-        Ok(Self { text, bytes, at: 0 })
+        Ok(Self { text, bytes, at: 0, values_left: max_values, twins })
     }
 
     /// The one value, with nothing after it but space.
@@ -31,6 +41,7 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, depth_left: usize) -> Result<Json, JsonFault> {
+        self.values_left = self.values_left.checked_sub(1).ok_or(JsonFault::TooManyValues)?;
         self.space();
         match self.peek().ok_or(JsonFault::Syntax)? {
             b'{' => self.object(depth_left).map(Json::Object),
@@ -48,7 +59,7 @@ impl<'a> Reader<'a> {
         let depth_left = depth_left.checked_sub(1).ok_or(JsonFault::TooDeep)?;
         self.at += 1;
         let mut members = Vec::new();
-        let mut names = Names::default();
+        let mut names = Names { twins: self.twins, seen: None };
         self.space();
         if self.take(b'}') {
             return Ok(Object(members));
@@ -219,22 +230,27 @@ impl<'a> Reader<'a> {
 }
 
 /// The names of one object so far. Few are compared one by one; many are kept in a set.
-#[derive(Default)]
 struct Names {
-    folded: Option<HashSet<String>>,
+    twins: Twins,
+    seen: Option<HashSet<String>>,
 }
 
 impl Names {
     fn admit(&mut self, name: &str, members: &[(String, Json)]) -> Result<(), JsonFault> {
-        let twin = if members.len() < FEW {
-            members.iter().any(|(other, _)| fold(other) == fold(name))
-        } else {
-            let folded = self.folded.get_or_insert_with(|| {
-                members.iter().map(|(other, _)| fold(other).into_owned()).collect()
-            });
-            !folded.insert(fold(name).into_owned())
+        let twins = self.twins;
+        let key = |name| match twins {
+            Twins::Refused => fold(name),
+            Twins::Distinct => Cow::Borrowed(name),
         };
-        if !twin {
+        let stands_already = if members.len() < FEW {
+            members.iter().any(|(other, _)| key(other) == key(name))
+        } else {
+            let seen = self.seen.get_or_insert_with(|| {
+                members.iter().map(|(other, _)| key(other).into_owned()).collect()
+            });
+            !seen.insert(key(name).into_owned())
+        };
+        if !stands_already {
             return Ok(());
         }
         Err(match members.iter().any(|(other, _)| other == name) {

@@ -69,6 +69,20 @@ fn depth_is_bounded_without_recursing_deeper() {
 }
 
 #[test]
+fn values_are_counted() {
+    let list = |values: usize| format!("[{}]", vec!["0"; values - 1].join(","));
+    assert!(read(&list(MAX_VALUES)).is_ok());
+    assert_eq!(read(&list(MAX_VALUES + 1)), Err(JsonFault::TooManyValues));
+    assert!(Json::read_answer(list(MAX_VALUES + 1).as_bytes()).is_ok());
+}
+
+#[test]
+fn answers_may_have_names_that_differ_in_case_but_none_twice() {
+    assert!(Json::read_answer(br#"{"id":1,"ID":2}"#).is_ok());
+    assert_eq!(Json::read_answer(br#"{"id":1,"id":2}"#), Err(JsonFault::RepeatedName));
+}
+
+#[test]
 fn numbers_keep_their_text() {
     for text in ["1.10", "-0", "1e2", "123456789012345678901234567890", "0.1000000000000000055"] {
         assert_eq!(written(&read(text).unwrap()), text);

@@ -1,0 +1,123 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{Json, Router, extract::State, routing::get};
+use dev_authorization_server::signing::SigningKey;
+use harness::Stack;
+use jsonwebtoken::jwk::JwkSet;
+use serde_json::json;
+
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+
+/// An issuer's key set at a URL of its own, counting how often it is asked for.
+struct Published {
+    keys: std::sync::Mutex<JwkSet>,
+    asked: AtomicUsize,
+    pause: Duration,
+}
+
+impl Published {
+    async fn start(keys: JwkSet, pause: Duration) -> (Arc<Self>, String) {
+        let published = Arc::new(Self { keys: keys.into(), asked: AtomicUsize::new(0), pause });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let answer = async |State(published): State<Arc<Self>>| {
+            published.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(published.pause).await;
+            Json(published.keys.lock().unwrap().clone())
+        };
+        let router = Router::new().route("/keys", get(answer)).with_state(Arc::clone(&published));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (published, url)
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_causes_no_flood_of_fetches_and_delays_nobody() {
+    let pause = Duration::from_millis(300);
+    let key = Stack::shared_signing_key();
+    let (published, url) = Published::start(key.jwks(), pause).await;
+    let stack = Stack::with().jwks_url(&url).start().await;
+    assert_eq!(published.asked(), 1, "fetched at start");
+    let stranger = SigningKey::generate().unwrap();
+    let claims = stack.claims("customer:read");
+    let good = stack.caller("customer:read");
+    let flood = async {
+        for number in 0..30 {
+            let token = stranger.sign_named(&format!("made-up-{number}"), &claims).unwrap();
+            assert_eq!(stack.bearing(&token).post(LIST).await.reason(), "unknown-key");
+        }
+    };
+    let honest = async {
+        for _ in 0..10 {
+            let asked = Instant::now();
+            assert_eq!(good.post(LIST).await.status, 200);
+            assert!(asked.elapsed() < pause, "nobody with a known key waits for a fetch");
+        }
+    };
+    tokio::join!(flood, honest);
+    assert_eq!(published.asked(), 1, "the start was within the cool-down");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn without_keys_tokens_are_refused_with_503_and_served_once_there_are_some() {
+    let key = Stack::shared_signing_key();
+    let nobody = format!("http://127.0.0.1:{}/keys", harness::free_port());
+    let stack = Stack::with().jwks_url(&nobody).start().await;
+    let reply = stack.caller("customer:read").refused(LIST).await;
+    assert_eq!((reply.status.as_u16(), reply.reason().as_str()), (503, "keys-unavailable"));
+    assert!(reply.headers.contains_key("retry-after"));
+    stack.finish().await;
+
+    let (published, url) = Published::start(JwkSet { keys: Vec::new() }, Duration::ZERO).await;
+    let stack = Stack::with().jwks_url(&url).start().await;
+    let reply = stack.caller("customer:read").refused(LIST).await;
+    assert_eq!(reply.reason(), "unknown-key", "an empty set is the issuer's word");
+    assert_eq!(published.asked(), 1);
+    *published.keys.lock().unwrap() = key.jwks();
+    let token = stack.caller("customer:read").token().to_owned();
+    // The cool-down is ten seconds.
+    let mut status = 0;
+    for _ in 0..24 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        status = stack.bearing(&token).post(LIST).await.status.as_u16();
+        if status == 200 {
+            break;
+        }
+    }
+    assert_eq!(status, 200, "a rotated key is found by the token that names it");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn metadata_of_another_issuer_is_not_believed() {
+    let key = Stack::shared_signing_key();
+    let jwks = serde_json::to_value(key.jwks()).unwrap();
+    let router = Router::new()
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(|| async {
+                Json(json!({ "issuer": "https://other.example.com", "jwks_uri": "https://127.0.0.1:1/keys" }))
+            }),
+        )
+        .route("/keys", get(move || std::future::ready(Json(jwks.clone()))));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let stack = Stack::with().issuer(&issuer).start().await;
+    let mut claims = stack.claims("customer:read");
+    claims["iss"] = json!(issuer);
+    let token = stack.signing_key().sign(&claims).unwrap();
+    assert_eq!(stack.bearing(&token).refused(LIST).await.reason(), "keys-unavailable");
+    stack.finish().await;
+}
