@@ -4,6 +4,7 @@
 //! One TOML file; a variable `CEDARGATE_<SECTION>__<KEY>` overrides it. Relative paths are
 //! relative to the file. Every problem is reported in one run, with its key.
 
+mod issuer;
 mod raw;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
+pub(crate) use issuer::{ClaimPath, IssuerConfig, KeyLocation, TokenRules, TokenType};
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
 
@@ -45,27 +47,11 @@ pub(crate) struct ResourceConfig {
     /// As written: tokens' `aud` and clients' URLs are compared with it exactly.
     identifier: String,
     pub(crate) public_url: Url,
-    pub(crate) scopes_supported: Vec<String>,
+    /// `None`: those that policies speak of.
+    pub(crate) scopes_supported: Option<Vec<String>>,
     pub(crate) initial_scopes: Vec<String>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) allowed_hosts: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct IssuerConfig {
-    /// As written: a token's `iss` is compared with it exactly.
-    pub(crate) identifier: String,
-    pub(crate) keys: KeyLocation,
-    pub(crate) ca: Option<PathBuf>,
-}
-
-/// Where an issuer's keys are found.
-#[derive(Debug, Clone)]
-pub(crate) enum KeyLocation {
-    /// By metadata under the issuer's well-known paths.
-    Discovery(Url),
-    /// At a URL from the configuration.
-    Jwks(Url),
 }
 
 #[derive(Debug, Clone)]

@@ -88,7 +88,7 @@ async fn mcp_endpoint(
 }
 
 async fn resource_metadata(State(enforcer): State<Arc<Enforcer>>) -> Response {
-    enforcer.metadata.answer()
+    enforcer.metadata.answer(enforcer.policies.current().advertised_scopes())
 }
 
 async fn nothing_here() -> StatusCode {

@@ -28,6 +28,8 @@ mod neighbours;
 mod rejection;
 mod token;
 mod upstream;
+#[cfg(test)]
+mod vectors;
 
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
 
@@ -112,7 +114,7 @@ impl Gate {
             slots: Arc::new(Semaphore::new(config.limits.max_concurrent_requests)),
         };
         for key_set in enforcer.verifier.key_sets() {
-            if let Err(cause) = key_set.fetch_first().await {
+            if let Err(cause) = key_set.fetch_first().await? {
                 tracing::warn!(?key_set, %cause, "no keys yet; tokens of this issuer are refused");
             }
         }

@@ -1,10 +1,7 @@
 //! What this protected resource tells about itself (RFC 9728), always from configuration, never
 //! from a request's own headers.
 
-use axum::{
-    body::Bytes,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde_json::json;
 use url::Url;
@@ -14,7 +11,8 @@ use crate::config::ResourceConfig;
 /// The metadata document, its two well-known paths, and the challenges that point to it.
 #[derive(Debug)]
 pub(crate) struct ResourceMetadata {
-    document: Bytes,
+    resource: String,
+    issuers: Vec<String>,
     url: String,
     path: String,
     initial_scope: String,
@@ -22,17 +20,12 @@ pub(crate) struct ResourceMetadata {
 
 impl ResourceMetadata {
     pub(crate) fn new(resource: &ResourceConfig, issuers: &[&str]) -> Self {
-        let document = json!({
-            "resource": resource.identifier(),
-            "authorization_servers": issuers,
-            "scopes_supported": resource.scopes_supported,
-            "bearer_methods_supported": ["header"],
-        });
         let path = well_known_path(&resource.public_url);
         let mut url = resource.public_url.clone();
         url.set_path(&path);
         Self {
-            document: document.to_string().into(),
+            resource: resource.identifier().to_owned(),
+            issuers: issuers.iter().map(|&issuer| issuer.to_owned()).collect(),
             url: url.into(),
             path,
             initial_scope: resource.initial_scopes.join(" "),
@@ -56,13 +49,19 @@ impl ResourceMetadata {
 
     /// The document; readable by any page, since it holds nothing secret and browsers' clients
     /// look for it before they have a token.
-    pub(crate) fn answer(&self) -> Response {
+    pub(crate) fn answer(&self, scopes: &[String]) -> Response {
+        let document = json!({
+            "resource": self.resource,
+            "authorization_servers": self.issuers,
+            "scopes_supported": scopes,
+            "bearer_methods_supported": ["header"],
+        });
         let headers = [
             (header::CONTENT_TYPE, "application/json"),
             (header::CACHE_CONTROL, "public, max-age=300"),
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         ];
-        (headers, self.document.clone()).into_response()
+        (headers, document.to_string()).into_response()
     }
 
     /// One `Bearer` challenge: `error` first, quoted values, nothing that clients could misread

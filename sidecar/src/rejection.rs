@@ -30,6 +30,7 @@ pub(crate) enum Rejection {
     UnknownKey,
     BadSignature,
     Expired,
+    TooOld,
     NotYetActive,
     WrongAudience,
     MalformedClaims,
@@ -118,6 +119,7 @@ impl Rejection {
             Self::UnknownKey => "unknown-key",
             Self::BadSignature => "bad-signature",
             Self::Expired => "expired",
+            Self::TooOld => "too-old",
             Self::NotYetActive => "not-yet-active",
             Self::WrongAudience => "wrong-audience",
             Self::MalformedClaims => "malformed-claims",
@@ -189,6 +191,7 @@ impl Rejection {
             | Self::UnknownKey
             | Self::BadSignature
             | Self::Expired
+            | Self::TooOld
             | Self::NotYetActive
             | Self::WrongAudience
             | Self::MalformedClaims => plain(StatusCode::UNAUTHORIZED),
@@ -238,6 +241,7 @@ impl Rejection {
             Self::UnknownKey => "the access token names a key its issuer does not publish",
             Self::BadSignature => "the access token's signature does not verify",
             Self::Expired => "the access token has expired",
+            Self::TooOld => "the access token is older than accepted here",
             Self::NotYetActive => "the access token is not active yet",
             Self::WrongAudience => "the access token is for another resource",
             Self::MalformedClaims => "a claim of the access token is missing or of the wrong type",

@@ -11,6 +11,7 @@
 )]
 
 mod caller;
+mod forge;
 mod neighbour;
 mod place;
 mod program;
@@ -19,6 +20,7 @@ mod spy;
 mod stack;
 
 pub use caller::Caller;
+pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};
 pub use program::{Program, free_port};
 pub use reply::Reply;

@@ -29,6 +29,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct IssuerEntry {
     pub(crate) issuer: String,
     pub(crate) jwks_url: Option<String>,
+    /// More of its settings, TOML.
+    pub(crate) more: String,
 }
 
 impl Place<'_> {
@@ -144,12 +146,13 @@ impl Place<'_> {
         upstream: &str,
         more: &str,
     ) -> PathBuf {
-        let issuer = match issuer {
-            IssuerEntry { issuer, jwks_url: None } => format!("issuer = {issuer:?}"),
-            IssuerEntry { issuer, jwks_url: Some(url) } => {
-                format!("issuer = {issuer:?}\njwks_url = {url:?}")
-            }
-        };
+        let jwks_url = issuer.jwks_url.as_ref().map(|url| format!("jwks_url = {url:?}"));
+        let issuer = format!(
+            "issuer = {:?}\n{}\n{}",
+            issuer.issuer,
+            jwks_url.unwrap_or_default(),
+            issuer.more
+        );
         let text = format!(
             r#"
             [listener]

@@ -57,6 +57,7 @@ pub struct StackBuilder {
     upstream_url: Option<String>,
     jwks_url: Option<String>,
     issuer: Option<String>,
+    issuer_settings: String,
 }
 
 impl StackBuilder {
@@ -93,6 +94,12 @@ impl StackBuilder {
     /// Another issuer than the one that is started.
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// More settings of the issuer, TOML.
+    pub fn issuer_settings(mut self, toml: &str) -> Self {
+        self.issuer_settings.push_str(toml);
         self
     }
 
@@ -145,6 +152,7 @@ impl Stack {
         let issuer_entry = IssuerEntry {
             issuer: builder.issuer.unwrap_or_else(|| format!("https://{issuer}")),
             jwks_url: builder.jwks_url,
+            more: builder.issuer_settings,
         };
         let config = place.write_config(gate, &issuer_entry, &url, &builder.settings);
         let gate_ready = Gate::prepare(&Config::load(&config).unwrap()).await.unwrap();
