@@ -17,7 +17,9 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
-pub(crate) use issuer::{ClaimPath, IssuerConfig, KeyLocation, TokenRules, TokenType};
+pub(crate) use issuer::{
+    ClaimPath, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules, TokenType,
+};
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
 
@@ -40,6 +42,8 @@ pub(crate) struct ListenerConfig {
     pub(crate) address: SocketAddr,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// Who vouches for clients' certificates; without it none is asked for.
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +54,7 @@ pub(crate) struct ResourceConfig {
     /// `None`: those that policies speak of.
     pub(crate) scopes_supported: Option<Vec<String>>,
     pub(crate) initial_scopes: Vec<String>,
+    pub(crate) dpop_nonces: bool,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) allowed_hosts: Vec<String>,
 }
@@ -163,6 +168,22 @@ impl ResourceConfig {
     /// The resource identifier (RFC 8707, RFC 9728): what `aud` must contain.
     pub(crate) fn identifier(&self) -> &str {
         &self.identifier
+    }
+}
+
+#[cfg(test)]
+impl ResourceConfig {
+    /// A resource of which nothing is configured but where it is.
+    pub(crate) fn for_test(url: &str) -> Self {
+        Self {
+            identifier: url.to_owned(),
+            public_url: url.parse().unwrap(),
+            scopes_supported: None,
+            initial_scopes: Vec::new(),
+            dpop_nonces: false,
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+        }
     }
 }
 

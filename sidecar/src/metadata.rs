@@ -6,26 +6,29 @@ use http::{HeaderValue, header};
 use serde_json::json;
 use url::Url;
 
-use crate::config::ResourceConfig;
+use crate::{config::Config, token::PROOF_ALGORITHM_NAMES};
 
 /// The metadata document, its two well-known paths, and the challenges that point to it.
 #[derive(Debug)]
 pub(crate) struct ResourceMetadata {
     resource: String,
     issuers: Vec<String>,
+    takes_certificates: bool,
     url: String,
     path: String,
     initial_scope: String,
 }
 
 impl ResourceMetadata {
-    pub(crate) fn new(resource: &ResourceConfig, issuers: &[&str]) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
+        let resource = &config.resource;
         let path = well_known_path(&resource.public_url);
         let mut url = resource.public_url.clone();
         url.set_path(&path);
         Self {
             resource: resource.identifier().to_owned(),
-            issuers: issuers.iter().map(|&issuer| issuer.to_owned()).collect(),
+            issuers: config.issuers.iter().map(|issuer| issuer.identifier.clone()).collect(),
+            takes_certificates: config.listener.client_ca.is_some(),
             url: url.into(),
             path,
             initial_scope: resource.initial_scopes.join(" "),
@@ -55,6 +58,8 @@ impl ResourceMetadata {
             "authorization_servers": self.issuers,
             "scopes_supported": scopes,
             "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": PROOF_ALGORITHM_NAMES,
+            "tls_client_certificate_bound_access_tokens": self.takes_certificates,
         });
         let headers = [
             (header::CONTENT_TYPE, "application/json"),
@@ -76,6 +81,15 @@ impl ResourceMetadata {
         }
         parameters.push(format!("resource_metadata=\"{}\"", self.url));
         HeaderValue::try_from(format!("Bearer {}", parameters.join(", "))).ok()
+    }
+
+    /// The same for callers that must prove possession (RFC 9449 section 7.1).
+    pub(crate) fn proof_challenge(&self, error: &str) -> Option<HeaderValue> {
+        let algorithms = PROOF_ALGORITHM_NAMES.join(" ");
+        let url = &self.url;
+        let challenge =
+            format!(r#"DPoP error="{error}", algs="{algorithms}", resource_metadata="{url}""#);
+        HeaderValue::try_from(challenge).ok()
     }
 }
 

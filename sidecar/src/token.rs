@@ -8,22 +8,26 @@
 //! - `jws`: the token in its parts, and their signature.
 //! - `claims`: what it says, by type and by its issuer's rules.
 //! - `known`: tokens that were verified before.
+//! - `proof`, `dpop`: whether a token that is bound to a key is in the hands of who holds the key.
 //! - `jwks`, `key_source`, `key_table`: the issuer's keys, fetched, kept fresh and ready to use.
 
 mod bearer;
 mod claims;
+mod dpop;
 mod jwks;
 mod jws;
 mod key_source;
 mod key_table;
 mod known;
+mod proof;
 
 use std::{fmt, sync::Arc};
 
+use http::request::Parts;
 use jsonwebtoken::Algorithm;
 
 use crate::{
-    config::{IssuerConfig, TokenRules, TokenType},
+    config::{IssuerConfig, ResourceConfig, TokenRules, TokenType},
     rejection::Rejection,
 };
 pub use bearer::BearerToken;
@@ -32,6 +36,8 @@ pub(crate) use jwks::Jwks;
 pub use key_source::UnusableIssuer;
 
 use claims::claimed_issuer;
+pub(crate) use dpop::PROOF_ALGORITHM_NAMES;
+use dpop::{Nonces, ProofChecker};
 use jws::{JoseHeader, Jws};
 use known::{KnownToken, KnownTokens, digest_of};
 
@@ -40,6 +46,7 @@ pub(crate) struct TokenVerifier {
     issuers: Vec<TrustedIssuer>,
     audience: String,
     known: KnownTokens,
+    proofs: ProofChecker,
 }
 
 struct TrustedIssuer {
@@ -63,8 +70,11 @@ impl fmt::Debug for TrustedIssuer {
 }
 
 impl TokenVerifier {
-    /// Prepares one verifier for tokens of any of `issuers` that are meant for `audience`.
-    pub(crate) fn new(issuers: &[IssuerConfig], audience: &str) -> Result<Self, UnusableIssuer> {
+    /// Prepares one verifier for tokens of any of `issuers` that are meant for `resource`.
+    pub(crate) fn new(
+        issuers: &[IssuerConfig],
+        resource: &ResourceConfig,
+    ) -> Result<Self, UnusableIssuer> {
         let issuers = issuers
             .iter()
             .map(|issuer| {
@@ -75,7 +85,16 @@ impl TokenVerifier {
                 })
             })
             .collect::<Result<_, UnusableIssuer>>()?;
-        Ok(Self { issuers, audience: audience.to_owned(), known: KnownTokens::new() })
+        let nonces = match resource.dpop_nonces {
+            true => Some(Nonces::new().ok_or(UnusableIssuer::Randomness)?),
+            false => None,
+        };
+        Ok(Self {
+            issuers,
+            audience: resource.identifier().to_owned(),
+            known: KnownTokens::new(),
+            proofs: ProofChecker::new(&resource.public_url, nonces),
+        })
     }
 
     /// Every issuer's key set, to be kept fresh in the background.
@@ -83,8 +102,18 @@ impl TokenVerifier {
         self.issuers.iter().map(|issuer| &issuer.jwks)
     }
 
-    /// Verifies `token` and consumes it.
-    pub(crate) async fn verify(&self, token: BearerToken) -> Result<Arc<Claims>, Rejection> {
+    /// Verifies `token`, which came with `head`, and consumes it.
+    pub(crate) async fn verify(
+        &self,
+        token: BearerToken,
+        head: &Parts,
+    ) -> Result<Arc<Claims>, Rejection> {
+        let claims = self.claims_of(&token).await?;
+        claims.confirmation().require(head, token.scheme(), token.as_str(), &self.proofs)?;
+        Ok(claims)
+    }
+
+    async fn claims_of(&self, token: &BearerToken) -> Result<Arc<Claims>, Rejection> {
         let digest = digest_of(token.as_str());
         if let Some(known) = self.known.get(&digest) {
             if let Some(claims) = self.still_good(&known)? {
@@ -92,7 +121,7 @@ impl TokenVerifier {
             }
             self.known.forget(&digest);
         }
-        let known = self.verify_anew(&token).await?;
+        let known = self.verify_anew(token).await?;
         let claims = Arc::clone(&known.claims);
         self.known.remember(digest, known);
         Ok(claims)

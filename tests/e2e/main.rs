@@ -31,6 +31,8 @@ mod keys;
 mod lists;
 /// Editing a policy file changes what is allowed.
 mod policy_edits;
+/// Is it their token? Proof of possession.
+mod possession;
 /// The programs: exit codes, complaints, draining.
 mod programs;
 /// Refusals: status, challenge, body, as documented.

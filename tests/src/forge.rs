@@ -57,6 +57,16 @@ impl Forge {
         self.home.path().join("jwks.json")
     }
 
+    /// The public key of that name, without its name.
+    pub fn public(&self, kid: &str) -> Value {
+        let keys = self.jwks.pointer("/keys").and_then(Value::as_array).unwrap();
+        let mut key = keys.iter().find(|key| key.get("kid") == Some(&json!(kid))).unwrap().clone();
+        for member in ["kid", "use", "alg"] {
+            key.as_object_mut().unwrap().remove(member);
+        }
+        key
+    }
+
     /// The token with these texts as header and payload, signed.
     pub fn sign(&self, signer: Signer, header: &str, payload: &str) -> String {
         let input = format!("{}.{}", text(header.as_bytes()), text(payload.as_bytes()));

@@ -24,7 +24,7 @@ pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};
 pub use program::{Program, free_port};
 pub use reply::Reply;
-pub use spy::Spy;
+pub use spy::{Mark, Spy};
 pub use stack::{Stack, StackBuilder};
 
 /// The repository's root.

@@ -31,6 +31,10 @@ pub(crate) struct IssuerEntry {
     pub(crate) jwks_url: Option<String>,
     /// More of its settings, TOML.
     pub(crate) more: String,
+    /// More of the listener's settings, TOML.
+    pub(crate) listener: String,
+    /// More of the resource's settings, TOML.
+    pub(crate) resource: String,
 }
 
 impl Place<'_> {
@@ -146,6 +150,7 @@ impl Place<'_> {
         upstream: &str,
         more: &str,
     ) -> PathBuf {
+        let IssuerEntry { listener, resource, .. } = issuer;
         let jwks_url = issuer.jwks_url.as_ref().map(|url| format!("jwks_url = {url:?}"));
         let issuer = format!(
             "issuer = {:?}\n{}\n{}",
@@ -159,11 +164,13 @@ impl Place<'_> {
             address = "{gate}"
             certificate = "gate.pem"
             key = "gate-key.pem"
+            {listener}
 
             [resource]
             public_url = "https://{gate}/mcp"
             scopes_supported = {SCOPES:?}
             initial_scopes = ["customer:read"]
+            {resource}
 
             [[issuers]]
             {issuer}

@@ -42,6 +42,7 @@ pub(crate) struct TokenRules {
     pub(crate) token_type: TokenType,
     pub(crate) leeway: Duration,
     pub(crate) max_age: Option<Duration>,
+    pub(crate) proof: ProofOfPossession,
     pub(crate) claims: ClaimMapping,
 }
 
@@ -56,6 +57,19 @@ pub(crate) enum TokenType {
     /// tokens by their claims.
     #[serde(rename = "JWT")]
     Jwt,
+}
+
+/// What a caller must prove besides bearing the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProofOfPossession {
+    /// Possession of the key that the token is bound to, if it is bound to one.
+    #[default]
+    IfBound,
+    /// Every token must be bound to a DPoP key (RFC 9449).
+    Dpop,
+    /// Every token must be bound to a client certificate (RFC 8705).
+    Certificate,
 }
 
 /// Which claims say what an issuer has no standard claim for.
@@ -103,6 +117,8 @@ pub(super) struct RawIssuer {
     leeway: Duration,
     #[serde(default, with = "humantime_serde")]
     max_token_age: Option<Duration>,
+    #[serde(default)]
+    proof: ProofOfPossession,
     #[serde(default)]
     claims: ClaimMapping,
     #[serde(default = "five_minutes", with = "humantime_serde")]
@@ -224,6 +240,7 @@ fn token_rules(
         token_type: raw.token_type,
         leeway: raw.leeway,
         max_age: raw.max_token_age,
+        proof: raw.proof,
         claims: raw.claims.clone(),
     }
 }
@@ -255,6 +272,7 @@ impl TokenRules {
             token_type: TokenType::AccessToken,
             leeway: half_a_minute(),
             max_age: None,
+            proof: ProofOfPossession::IfBound,
             claims: ClaimMapping::default(),
         }
     }

@@ -14,8 +14,9 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::{
-    AnswerConfig, Config, Disclosure, Limits, ListenerConfig, LogFormat, PolicyConfig, Problem,
-    RefusalStyle, ResourceConfig, UpstreamConfig, UpstreamIdentity,
+    AnswerConfig, Config, Disclosure, IssuerConfig, Limits, ListenerConfig, LogFormat,
+    PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig, UpstreamConfig,
+    UpstreamIdentity,
     issuer::{RawIssuer, issuers},
 };
 
@@ -41,6 +42,7 @@ struct RawListener {
     address: SocketAddr,
     certificate: PathBuf,
     key: PathBuf,
+    client_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +51,8 @@ struct RawResource {
     public_url: String,
     scopes_supported: Option<Vec<String>>,
     initial_scopes: Option<Vec<String>>,
+    #[serde(default)]
+    dpop_nonces: bool,
     #[serde(default)]
     allowed_origins: Vec<String>,
     #[serde(default)]
@@ -160,6 +164,10 @@ impl RawConfig {
         let mut problems = Problems::default();
         let resource = resource(self.resource, &mut problems);
         let issuers = issuers(self.issuers, folder, &mut problems);
+        let wants = |issuer: &&IssuerConfig| issuer.rules.proof == ProofOfPossession::Certificate;
+        if self.listener.client_ca.is_none() && issuers.iter().any(|issuer| wants(&issuer)) {
+            problems.add("listener.client_ca", "is needed for proof = \"certificate\"");
+        }
         let upstream = upstream(self.upstream, folder, &mut problems);
         let limits = limits(self.limits, &mut problems);
         let directory = folder.join(self.policies.directory);
@@ -176,6 +184,7 @@ impl RawConfig {
                     address: self.listener.address,
                     certificate: folder.join(self.listener.certificate),
                     key: folder.join(self.listener.key),
+                    client_ca: self.listener.client_ca.map(|ca| folder.join(ca)),
                 },
                 resource,
                 issuers,
@@ -267,6 +276,7 @@ fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig>
         public_url: public_url?,
         scopes_supported: raw.scopes_supported,
         initial_scopes,
+        dpop_nonces: raw.dpop_nonces,
         allowed_origins: raw.allowed_origins,
         allowed_hosts: raw.allowed_hosts,
     })

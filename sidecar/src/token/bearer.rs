@@ -9,7 +9,19 @@ use crate::rejection::Rejection;
 
 /// An access token as it came. It is consumed by verification, has no `Clone`, and shows nothing
 /// of itself.
-pub struct BearerToken(String);
+pub struct BearerToken {
+    text: String,
+    scheme: Scheme,
+}
+
+/// How the caller says that it holds the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// RFC 6750: whoever bears it.
+    Bearer,
+    /// RFC 9449 section 7.1: whoever proves possession of its key.
+    Dpop,
+}
 
 impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,19 +46,25 @@ impl BearerToken {
         }
         let text = value.to_str().map_err(|_| Rejection::MalformedToken)?;
         let (scheme, token) = text.split_once(' ').ok_or(Rejection::NoToken)?;
-        if !scheme.eq_ignore_ascii_case("Bearer") {
-            return Err(Rejection::NoToken);
-        }
+        let scheme = match scheme {
+            s if s.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
+            s if s.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
+            _ => return Err(Rejection::NoToken),
+        };
         let token = token.trim_matches(' ');
         let of_jwt = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !token.bytes().all(of_jwt) {
             return Err(Rejection::MalformedToken);
         }
-        Ok(Self(token.to_owned()))
+        Ok(Self { text: token.to_owned(), scheme })
     }
 
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    pub(super) fn scheme(&self) -> Scheme {
+        self.scheme
     }
 }
 
@@ -65,7 +83,7 @@ mod tests {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
         BearerToken::from_request(&Uri::from_static(uri), &headers)
-            .map(|token| token.0)
+            .map(|token| token.text)
             .map_err(|rejection| rejection.reason())
     }
 
@@ -94,6 +112,9 @@ mod tests {
 
     #[test]
     fn a_token_shows_nothing_of_itself() {
-        assert_eq!(format!("{:?}", BearerToken("secret".to_owned())), "BearerToken(redacted)");
+        assert_eq!(
+            format!("{:?}", BearerToken { text: "secret".to_owned(), scheme: Scheme::Bearer }),
+            "BearerToken(redacted)"
+        );
     }
 }

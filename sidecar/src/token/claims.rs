@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::proof::Confirmation;
 use crate::{
     config::{ClaimPath, TokenRules, TokenType, is_scope_token},
     message::json::{Json, Number, Object},
@@ -26,6 +27,7 @@ pub struct Claims {
     roles: BTreeSet<String>,
     tenant: Option<String>,
     zone: Option<String>,
+    confirmation: Confirmation,
     /// Its issuer's leeway included.
     expires_at: Seconds,
 }
@@ -70,6 +72,11 @@ impl Claims {
         self.zone.as_deref()
     }
 
+    /// To what the token is bound.
+    pub(super) fn confirmation(&self) -> &Confirmation {
+        &self.confirmation
+    }
+
     /// Whether the token has not ended.
     pub(super) fn is_current(&self) -> bool {
         now() < self.expires_at
@@ -98,6 +105,8 @@ impl Claims {
         if rules.token_type == TokenType::Jwt {
             is_access_token(&claims, &client_id)?;
         }
+        let confirmation = Confirmation::read(&claims)?;
+        confirmation.satisfies(rules.proof)?;
         let scopes = scopes(&claims)?;
         let sub = required(text(&mut claims, "sub")?)?;
         let mapping = &rules.claims;
@@ -111,6 +120,7 @@ impl Claims {
             roles: several(&claims, mapping.roles.as_ref())?,
             tenant: one(&claims, mapping.tenant.as_ref())?,
             zone: one(&claims, mapping.zone.as_ref())?,
+            confirmation,
             expires_at,
         })
     }
@@ -283,6 +293,7 @@ impl Claims {
             roles: BTreeSet::new(),
             tenant: None,
             zone: None,
+            confirmation: Confirmation::default(),
             expires_at: Seconds::MAX,
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct JoseHeader {
     pub(super) alg: String,
     pub(super) typ: Option<String>,
     pub(super) kid: Option<String>,
+    /// All the others, for proofs that bring their own key.
+    pub(super) members: Object,
 }
 
 impl<'t> Jws<'t> {
@@ -85,7 +87,7 @@ impl JoseHeader {
         if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return Err(Rejection::MalformedToken);
         }
-        Ok(Self { alg, typ, kid })
+        Ok(Self { alg, typ, kid, members })
     }
 }
 

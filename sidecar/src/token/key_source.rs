@@ -65,6 +65,9 @@ pub enum UnusableIssuer {
         /// What was wrong.
         cause: String,
     },
+    /// The operating system gave no random bytes for nonces.
+    #[error("the operating system gave no random bytes")]
+    Randomness,
     /// The HTTP client could not be made.
     #[error("cannot make an HTTP client for issuer `{issuer}`: {cause}")]
     Client {

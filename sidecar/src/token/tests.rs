@@ -64,7 +64,9 @@ impl Issuer {
     }
 
     async fn verifier(&self, change: impl FnOnce(&mut TokenRules)) -> TokenVerifier {
-        let verifier = TokenVerifier::new(&[self.config(change)], AUDIENCE).unwrap();
+        let verifier =
+            TokenVerifier::new(&[self.config(change)], &ResourceConfig::for_test(AUDIENCE))
+                .unwrap();
         for keys in verifier.key_sets() {
             keys.fetch_first().await.unwrap().unwrap();
         }
@@ -102,8 +104,9 @@ async fn outcome(verifier: &TokenVerifier, token: &[u8]) -> Result<Arc<Claims>, 
     let value = HeaderValue::from_bytes(&value).map_err(|_| "not-a-header")?;
     headers.append(header::AUTHORIZATION, value);
     let token = BearerToken::from_request(&Uri::from_static("/mcp"), &headers);
+    let (head, ()) = http::Request::new(()).into_parts();
     match token {
-        Ok(token) => verifier.verify(token).await.map_err(|rejection| rejection.reason()),
+        Ok(token) => verifier.verify(token, &head).await.map_err(|rejection| rejection.reason()),
         Err(rejection) => Err(rejection.reason()),
     }
 }
