@@ -65,6 +65,18 @@ pub enum UnusableIssuer {
         /// What was wrong.
         cause: String,
     },
+    /// The secret with which it is asked about tokens cannot be used.
+    #[error(
+        "cannot use the client secret `{path}` (`introspection.client_secret_file`) of issuer `{issuer}`: {cause}"
+    )]
+    Secret {
+        /// The issuer.
+        issuer: String,
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        cause: String,
+    },
     /// The operating system gave no random bytes for nonces.
     #[error("the operating system gave no random bytes")]
     Randomness,
@@ -109,7 +121,7 @@ impl KeySource {
             issuer: issuer.identifier.clone(),
             location: issuer.keys.clone(),
             algorithms: issuer.rules.algorithms.clone(),
-            http: client(issuer)?,
+            http: http_client(issuer)?,
             discovered: ArcSwapOption::empty(),
             table: ArcSwapOption::empty(),
             started: Instant::now(),
@@ -256,7 +268,8 @@ struct RawKeySet {
     keys: Vec<Value>,
 }
 
-fn client(issuer: &IssuerConfig) -> Result<Client, UnusableIssuer> {
+/// A client for this issuer alone: one authority, no redirects, little time.
+pub(super) fn http_client(issuer: &IssuerConfig) -> Result<Client, UnusableIssuer> {
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(FETCH_TIMEOUT)
