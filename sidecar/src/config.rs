@@ -181,19 +181,19 @@ impl ResourceConfig {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl ResourceConfig {
     /// A resource of which nothing is configured but where it is.
-    pub(crate) fn for_test(url: &str) -> Self {
-        Self {
+    pub(crate) fn at(url: &str) -> Option<Self> {
+        Some(Self {
             identifier: url.to_owned(),
-            public_url: url.parse().unwrap(),
+            public_url: url.parse().ok()?,
             scopes_supported: None,
             initial_scopes: Vec::new(),
             dpop_nonces: false,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
-        }
+        })
     }
 }
 

@@ -28,6 +28,8 @@ mod message;
 mod metadata;
 mod neighbours;
 mod rejection;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod upstream;
 #[cfg(test)]

@@ -234,6 +234,36 @@ impl TrustedIssuer {
     }
 }
 
+/// What fuzz targets reach: the readers of what strangers send.
+#[cfg(feature = "testing")]
+mod readers {
+    use jsonwebtoken::Algorithm;
+
+    use super::{TokenVerifier, jws::Jws, key_source, key_table::KeyTable};
+
+    impl TokenVerifier {
+        pub(crate) fn forget_known(&self) {
+            self.known.clear();
+        }
+    }
+
+    pub(crate) fn read_token(text: &str) {
+        if let Ok(jws) = Jws::read(text) {
+            drop(jws.claimed());
+        }
+    }
+
+    pub(crate) fn read_key_set(text: &[u8], algorithms: &[Algorithm]) {
+        if let Ok(keys) = key_source::read_set(text) {
+            let table = KeyTable::new(&keys, algorithms, None);
+            let again = KeyTable::new(&keys, algorithms, Some(&table));
+            assert_eq!(table.len(), again.len(), "the same set, the same keys");
+        }
+    }
+}
+#[cfg(feature = "testing")]
+pub(crate) use readers::{read_key_set, read_token};
+
 /// Whether a token has not the form of a signed one (RFC 7515 section 3.1).
 fn is_opaque(token: &str) -> bool {
     token.split('.').count() != 3

@@ -299,10 +299,10 @@ const LEAST_REFRESH: Duration = Duration::from_secs(10);
 /// Beyond, an expired token is simply accepted.
 const MOST_LEEWAY: Duration = Duration::from_secs(60);
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl TokenRules {
     /// What an issuer has of which nothing is configured.
-    pub(crate) fn for_test() -> Self {
+    pub(crate) fn usual() -> Self {
         Self {
             audiences: None,
             algorithms: vec![Algorithm::RS256],

@@ -263,6 +263,12 @@ struct Metadata {
     jwks_uri: Url,
 }
 
+/// The keys of a set as written.
+#[cfg(feature = "testing")]
+pub(super) fn read_set(text: &[u8]) -> serde_json::Result<Vec<Value>> {
+    serde_json::from_slice::<RawKeySet>(text).map(|set| set.keys)
+}
+
 #[derive(Deserialize)]
 struct RawKeySet {
     keys: Vec<Value>,

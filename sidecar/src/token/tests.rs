@@ -51,7 +51,7 @@ impl Issuer {
     }
 
     fn config(&self, change: impl FnOnce(&mut TokenRules)) -> IssuerConfig {
-        let mut rules = TokenRules::for_test();
+        let mut rules = TokenRules::usual();
         change(&mut rules);
         IssuerConfig {
             identifier: ISSUER.to_owned(),
@@ -67,7 +67,7 @@ impl Issuer {
     async fn verifier(&self, change: impl FnOnce(&mut TokenRules)) -> TokenVerifier {
         let verifier = TokenVerifier::new(
             &[self.config(change)],
-            &ResourceConfig::for_test(AUDIENCE),
+            &ResourceConfig::at(AUDIENCE).unwrap(),
             Revocations::load(None).unwrap(),
         )
         .unwrap();
