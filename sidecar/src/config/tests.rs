@@ -134,3 +134,17 @@ fn an_issuers_rules_are_checked_one_by_one() {
         assert!(told.contains(key), "{bad}: {told}");
     }
 }
+
+#[test]
+fn every_entry_for_an_identity_provider_in_the_documentation_resolves() {
+    let guide = include_str!("../../../docs/identity-providers.md");
+    let issuer = "[[issuers]]\nissuer = \"https://issuer.example.com\"\n";
+    assert!(MINIMAL.contains(issuer));
+    let entries: Vec<&str> =
+        guide.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    for entry in &entries {
+        let outcome = resolve(&MINIMAL.replace(issuer, entry));
+        assert!(outcome.is_ok(), "{entry}\n{}", outcome.unwrap_err());
+    }
+    assert_eq!(entries.len(), 9);
+}
