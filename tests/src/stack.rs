@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::Router;
-use dev_authorization_server::signing::SigningKey;
+use dev_authorization_server::{keys::KeyRing, signing::SigningKey};
 use dev_certificates::LocalAuthority;
 use http::HeaderMap;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -34,6 +34,7 @@ pub struct Stack {
     upstream: SocketAddr,
     http: reqwest::Client,
     signing_key: SigningKey,
+    issuer_keys: KeyRing,
     spy: Spy,
     decisions: broadcast::Receiver<Arc<DecisionRecord>>,
     sent: AtomicUsize,
@@ -132,7 +133,8 @@ impl Stack {
         place.write_policies(builder.policies.as_deref());
 
         let signing_key = signing_key();
-        let issuer = place.start_issuer(&resource, signing_key.clone()).await;
+        let issuer_keys = KeyRing::new(signing_key.clone());
+        let issuer = place.start_issuer(&resource, issuer_keys.clone()).await;
         let upstream_listener = bind();
         let upstream = upstream_listener.local_addr().unwrap();
         let spy = Spy::start(&authority, upstream).await;
@@ -159,6 +161,7 @@ impl Stack {
             upstream,
             http,
             signing_key,
+            issuer_keys,
             spy,
             decisions,
             sent: AtomicUsize::new(0),
@@ -202,7 +205,12 @@ impl Stack {
         &self.spy
     }
 
-    /// The issuer's signing key.
+    /// The issuer's keys, to be rotated.
+    pub fn issuer_keys(&self) -> &KeyRing {
+        &self.issuer_keys
+    }
+
+    /// The issuer's signing key, until it is rotated.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing_key
     }
