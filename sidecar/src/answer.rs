@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
     authz::{Listing, Policies},
@@ -35,11 +35,17 @@ pub(crate) struct Revision {
     id: Option<RequestId>,
     /// The narrowing of a list.
     listing: Option<Listing>,
+    /// No answer goes on after the token it was given for.
+    token_ends: Instant,
 }
 
 impl Revision {
-    pub(crate) fn of(policies: &Arc<Policies>, claims: &Claims, message: &Message) -> Self {
-        Self { id: message.id().cloned(), listing: Listing::of(policies, claims, message) }
+    pub(crate) fn of(policies: &Arc<Policies>, claims: &Arc<Claims>, message: &Message) -> Self {
+        Self {
+            id: message.id().cloned(),
+            listing: Listing::of(policies, claims, message),
+            token_ends: Instant::now() + claims.time_left().min(FOREVER),
+        }
     }
 }
 
@@ -61,16 +67,17 @@ pub(crate) async fn relay(
         (status, Some(MediaType::Json)) if is_relayed(status) => {
             let body = match &revision.listing {
                 Some(listing) => Body::from(narrowed_json(body, listing, limits).await?),
-                None => Body::from_stream(with_idle_limit(
+                None => Body::from_stream(with_time_limits(
                     body.into_data_stream().map_err(axum::Error::new),
                     limits.stream_idle_timeout,
+                    revision.token_ends,
                 )),
             };
             (status, Some("application/json"), body)
         }
         (StatusCode::OK, Some(MediaType::EventStream)) => {
             let chunks = body.into_data_stream().map_err(axum::Error::new);
-            let chunks = with_idle_limit(chunks, limits.stream_idle_timeout);
+            let chunks = with_time_limits(chunks, limits.stream_idle_timeout, revision.token_ends);
             let events = sse::relayed(chunks, revision, limits.max_answer_bytes);
             (StatusCode::OK, Some("text/event-stream"), Body::from_stream(events))
         }
@@ -146,21 +153,26 @@ async fn narrowed_json(
     list::narrowed(&bytes, listing).map(Bytes::from)
 }
 
-/// Ends a stream that has been silent for too long.
-fn with_idle_limit(
+/// Ends a stream that has been silent for too long, or whose token has ended.
+fn with_time_limits(
     chunks: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
-    limit: Duration,
+    idle: Duration,
+    token_ends: Instant,
 ) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
     let chunks = Box::pin(chunks);
     futures::stream::unfold(Some(chunks), move |chunks| async move {
         let mut chunks = chunks?;
-        match tokio::time::timeout(limit, chunks.next()).await {
+        let until = token_ends.min(Instant::now() + idle);
+        match tokio::time::timeout_at(until, chunks.next()).await {
             Ok(Some(chunk)) => Some((chunk, Some(chunks))),
             Ok(None) => None,
             Err(silent) => Some((Err(axum::Error::new(silent)), None)),
         }
     })
 }
+
+/// Further ahead a clock's arithmetic may fail; no stream lives that long.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A response with headers from nothing but the media type.
 fn answer(status: StatusCode, media_type: Option<&'static str>, body: Body) -> Response<Body> {

@@ -9,8 +9,10 @@ mod listing;
 mod policies;
 mod reload;
 mod residual;
+mod scopes;
 mod shape;
 mod source;
+mod subject;
 mod vocabulary;
 
 use std::collections::BTreeSet;
@@ -23,9 +25,10 @@ use crate::{
     rejection::Rejection,
     token::Claims,
 };
-use access::{AccessRequest, Principal};
+use access::AccessRequest;
 use listing::Visibility;
 pub(crate) use policies::Policies;
+use subject::Principal;
 
 pub(crate) use listing::Listing;
 pub(crate) use reload::PolicyStore;

@@ -4,6 +4,7 @@
 //! One TOML file; a variable `CEDARGATE_<SECTION>__<KEY>` overrides it. Relative paths are
 //! relative to the file. Every problem is reported in one run, with its key.
 
+mod issuer;
 mod raw;
 
 use std::{
@@ -16,6 +17,9 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
+pub(crate) use issuer::{
+    ClaimPath, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules, TokenType,
+};
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
 
@@ -38,6 +42,8 @@ pub(crate) struct ListenerConfig {
     pub(crate) address: SocketAddr,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    /// Who vouches for clients' certificates; without it none is asked for.
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,27 +51,12 @@ pub(crate) struct ResourceConfig {
     /// As written: tokens' `aud` and clients' URLs are compared with it exactly.
     identifier: String,
     pub(crate) public_url: Url,
-    pub(crate) scopes_supported: Vec<String>,
+    /// `None`: those that policies speak of.
+    pub(crate) scopes_supported: Option<Vec<String>>,
     pub(crate) initial_scopes: Vec<String>,
+    pub(crate) dpop_nonces: bool,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) allowed_hosts: Vec<String>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct IssuerConfig {
-    /// As written: a token's `iss` is compared with it exactly.
-    pub(crate) identifier: String,
-    pub(crate) keys: KeyLocation,
-    pub(crate) ca: Option<PathBuf>,
-}
-
-/// Where an issuer's keys are found.
-#[derive(Debug, Clone)]
-pub(crate) enum KeyLocation {
-    /// By metadata under the issuer's well-known paths.
-    Discovery(Url),
-    /// At a URL from the configuration.
-    Jwks(Url),
 }
 
 #[derive(Debug, Clone)]
@@ -177,6 +168,22 @@ impl ResourceConfig {
     /// The resource identifier (RFC 8707, RFC 9728): what `aud` must contain.
     pub(crate) fn identifier(&self) -> &str {
         &self.identifier
+    }
+}
+
+#[cfg(test)]
+impl ResourceConfig {
+    /// A resource of which nothing is configured but where it is.
+    pub(crate) fn for_test(url: &str) -> Self {
+        Self {
+            identifier: url.to_owned(),
+            public_url: url.parse().unwrap(),
+            scopes_supported: None,
+            initial_scopes: Vec::new(),
+            dpop_nonces: false,
+            allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+        }
     }
 }
 

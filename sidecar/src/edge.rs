@@ -1,6 +1,7 @@
 //! The edge: TLS, framing, time, which paths there are, and draining. It knows nothing of policy.
 
 mod connections;
+mod identity;
 
 use std::{
     io,
@@ -25,6 +26,7 @@ use hyper_util::rt::TokioTimer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::enforce::{Enforcer, enforce};
+pub(crate) use identity::identity;
 
 /// Serves until `shutdown` resolves, then stops accepting and lets open requests finish for the
 /// configured time.
@@ -88,7 +90,7 @@ async fn mcp_endpoint(
 }
 
 async fn resource_metadata(State(enforcer): State<Arc<Enforcer>>) -> Response {
-    enforcer.metadata.answer()
+    enforcer.metadata.answer(enforcer.policies.current().advertised_scopes())
 }
 
 async fn nothing_here() -> StatusCode {

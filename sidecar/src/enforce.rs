@@ -67,7 +67,7 @@ async fn decide_then_forward(
 
     // Who is asking?  (RFC 6750 section 2.1, RFC 9068 section 4)
     let token = BearerToken::from_request(&head.uri, &head.headers)?;
-    let claims = enforcer.verifier.verify(token).await?;
+    let claims = enforcer.verifier.verify(token, &head).await?;
     record.caller(&claims);
     let slots = Arc::clone(&enforcer.slots);
     let slot = slots.try_acquire_owned().map_err(|_| Rejection::Overloaded)?;

@@ -28,6 +28,8 @@ mod neighbours;
 mod rejection;
 mod token;
 mod upstream;
+#[cfg(test)]
+mod vectors;
 
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
 
@@ -92,27 +94,24 @@ impl Gate {
     /// until it does.
     pub async fn prepare(config: &Config) -> Result<Self, StartError> {
         let listener = &config.listener;
-        let tls = RustlsConfig::from_pem_file(&listener.certificate, &listener.key).await.map_err(
-            |cause| StartError::Tls {
-                certificate: listener.certificate.clone(),
-                key: listener.key.clone(),
-                cause,
-            },
-        )?;
-        let issuers: Vec<&str> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
+        let tls = edge::identity(listener).await.map_err(|cause| StartError::Tls {
+            certificate: listener.certificate.clone(),
+            key: listener.key.clone(),
+            cause,
+        })?;
         let enforcer = Enforcer {
             neighbours: Neighbours::new(&config.resource),
-            verifier: TokenVerifier::new(&config.issuers, config.resource.identifier())?,
+            verifier: TokenVerifier::new(&config.issuers, &config.resource)?,
             policies: PolicyStore::load(config)?,
             ledger: Ledger::new(),
             upstream: Upstream::new(config)?,
-            metadata: ResourceMetadata::new(&config.resource, &issuers),
+            metadata: ResourceMetadata::new(config),
             manner: Manner { style: config.answers.refusals, policies: config.answers.policies },
             limits: config.limits.clone(),
             slots: Arc::new(Semaphore::new(config.limits.max_concurrent_requests)),
         };
         for key_set in enforcer.verifier.key_sets() {
-            if let Err(cause) = key_set.fetch_first().await {
+            if let Err(cause) = key_set.fetch_first().await? {
                 tracing::warn!(?key_set, %cause, "no keys yet; tokens of this issuer are refused");
             }
         }

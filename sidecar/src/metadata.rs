@@ -1,38 +1,34 @@
 //! What this protected resource tells about itself (RFC 9728), always from configuration, never
 //! from a request's own headers.
 
-use axum::{
-    body::Bytes,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde_json::json;
 use url::Url;
 
-use crate::config::ResourceConfig;
+use crate::{config::Config, token::PROOF_ALGORITHM_NAMES};
 
 /// The metadata document, its two well-known paths, and the challenges that point to it.
 #[derive(Debug)]
 pub(crate) struct ResourceMetadata {
-    document: Bytes,
+    resource: String,
+    issuers: Vec<String>,
+    takes_certificates: bool,
     url: String,
     path: String,
     initial_scope: String,
 }
 
 impl ResourceMetadata {
-    pub(crate) fn new(resource: &ResourceConfig, issuers: &[&str]) -> Self {
-        let document = json!({
-            "resource": resource.identifier(),
-            "authorization_servers": issuers,
-            "scopes_supported": resource.scopes_supported,
-            "bearer_methods_supported": ["header"],
-        });
+    pub(crate) fn new(config: &Config) -> Self {
+        let resource = &config.resource;
         let path = well_known_path(&resource.public_url);
         let mut url = resource.public_url.clone();
         url.set_path(&path);
         Self {
-            document: document.to_string().into(),
+            resource: resource.identifier().to_owned(),
+            issuers: config.issuers.iter().map(|issuer| issuer.identifier.clone()).collect(),
+            takes_certificates: config.listener.client_ca.is_some(),
             url: url.into(),
             path,
             initial_scope: resource.initial_scopes.join(" "),
@@ -56,13 +52,21 @@ impl ResourceMetadata {
 
     /// The document; readable by any page, since it holds nothing secret and browsers' clients
     /// look for it before they have a token.
-    pub(crate) fn answer(&self) -> Response {
+    pub(crate) fn answer(&self, scopes: &[String]) -> Response {
+        let document = json!({
+            "resource": self.resource,
+            "authorization_servers": self.issuers,
+            "scopes_supported": scopes,
+            "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": PROOF_ALGORITHM_NAMES,
+            "tls_client_certificate_bound_access_tokens": self.takes_certificates,
+        });
         let headers = [
             (header::CONTENT_TYPE, "application/json"),
             (header::CACHE_CONTROL, "public, max-age=300"),
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         ];
-        (headers, self.document.clone()).into_response()
+        (headers, document.to_string()).into_response()
     }
 
     /// One `Bearer` challenge: `error` first, quoted values, nothing that clients could misread
@@ -77,6 +81,15 @@ impl ResourceMetadata {
         }
         parameters.push(format!("resource_metadata=\"{}\"", self.url));
         HeaderValue::try_from(format!("Bearer {}", parameters.join(", "))).ok()
+    }
+
+    /// The same for callers that must prove possession (RFC 9449 section 7.1).
+    pub(crate) fn proof_challenge(&self, error: &str) -> Option<HeaderValue> {
+        let algorithms = PROOF_ALGORITHM_NAMES.join(" ");
+        let url = &self.url;
+        let challenge =
+            format!(r#"DPoP error="{error}", algs="{algorithms}", resource_metadata="{url}""#);
+        HeaderValue::try_from(challenge).ok()
     }
 }
 

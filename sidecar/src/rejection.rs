@@ -30,9 +30,17 @@ pub(crate) enum Rejection {
     UnknownKey,
     BadSignature,
     Expired,
+    TooOld,
     NotYetActive,
     WrongAudience,
     MalformedClaims,
+    NoProof,
+    InvalidProof,
+    ReplayedProof,
+    UseNonce {
+        nonce: String,
+    },
+    WrongCertificate,
     KeysUnavailable,
     Overloaded,
     // what do they ask (JSON-RPC 2.0, MCP)
@@ -118,9 +126,15 @@ impl Rejection {
             Self::UnknownKey => "unknown-key",
             Self::BadSignature => "bad-signature",
             Self::Expired => "expired",
+            Self::TooOld => "too-old",
             Self::NotYetActive => "not-yet-active",
             Self::WrongAudience => "wrong-audience",
             Self::MalformedClaims => "malformed-claims",
+            Self::NoProof => "no-proof",
+            Self::InvalidProof => "invalid-proof",
+            Self::ReplayedProof => "replayed-proof",
+            Self::UseNonce { .. } => "use-nonce",
+            Self::WrongCertificate => "wrong-certificate",
             Self::KeysUnavailable => "keys-unavailable",
             Self::NotJson => "not-json",
             Self::EncodedBody => "encoded-body",
@@ -189,9 +203,15 @@ impl Rejection {
             | Self::UnknownKey
             | Self::BadSignature
             | Self::Expired
+            | Self::TooOld
             | Self::NotYetActive
             | Self::WrongAudience
-            | Self::MalformedClaims => plain(StatusCode::UNAUTHORIZED),
+            | Self::MalformedClaims
+            | Self::NoProof
+            | Self::InvalidProof
+            | Self::ReplayedProof
+            | Self::UseNonce { .. }
+            | Self::WrongCertificate => plain(StatusCode::UNAUTHORIZED),
             Self::SeveralCredentials | Self::TokenInQuery => plain(StatusCode::BAD_REQUEST),
             Self::NotJson | Self::EncodedBody => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::BodyTooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE),
@@ -238,9 +258,17 @@ impl Rejection {
             Self::UnknownKey => "the access token names a key its issuer does not publish",
             Self::BadSignature => "the access token's signature does not verify",
             Self::Expired => "the access token has expired",
+            Self::TooOld => "the access token is older than accepted here",
             Self::NotYetActive => "the access token is not active yet",
             Self::WrongAudience => "the access token is for another resource",
             Self::MalformedClaims => "a claim of the access token is missing or of the wrong type",
+            Self::NoProof => "this access token needs proof of possession of its key",
+            Self::InvalidProof => "the DPoP proof does not fit this request and its access token",
+            Self::ReplayedProof => "this DPoP proof was used before",
+            Self::UseNonce { .. } => "the DPoP proof must hold the nonce that is sent along",
+            Self::WrongCertificate => {
+                "the access token must be bound to the client certificate of this connection"
+            }
             Self::KeysUnavailable => "the issuer's keys are not available, try again",
             Self::NotJson => "the body must be application/json in UTF-8",
             Self::EncodedBody => "the body must not be compressed",

@@ -1,59 +1,63 @@
 //! Who is asking? From an `Authorization` header to verified [`Claims`], or not at all.
 //!
-//! RFC 6750 for how a token arrives, RFC 9068 and RFC 8725 for what makes it one of ours: RS256
-//! alone, a `kid` that the issuer publishes, type `at+jwt`, and exact `iss` and `aud`.
+//! RFC 6750 for how a token arrives, RFC 9068 and RFC 8725 for what makes it one of ours: an
+//! algorithm and a type that its issuer's configuration names, a key that the issuer publishes, and
+//! exact `iss` and `aud`.
+//!
+//! - `bearer`: the token as it came.
+//! - `jws`: the token in its parts, and their signature.
+//! - `claims`: what it says, by type and by its issuer's rules.
+//! - `known`: tokens that were verified before.
+//! - `proof`, `dpop`: whether a token that is bound to a key is in the hands of who holds the key.
+//! - `jwks`, `key_source`, `key_table`: the issuer's keys, fetched, kept fresh and ready to use.
 
+mod bearer;
+mod claims;
+mod dpop;
 mod jwks;
+mod jws;
 mod key_source;
+mod key_table;
+mod known;
+mod proof;
 
-use std::{collections::BTreeSet, fmt};
+use std::{fmt, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, Uri, header};
-use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use http::request::Parts;
+use jsonwebtoken::Algorithm;
 
 use crate::{
-    config::{IssuerConfig, is_scope_token},
+    config::{IssuerConfig, ResourceConfig, TokenRules, TokenType},
     rejection::Rejection,
 };
+pub use bearer::BearerToken;
+pub use claims::Claims;
 pub(crate) use jwks::Jwks;
 pub use key_source::UnusableIssuer;
 
-/// An access token as it came. It is consumed by verification, has no `Clone`, and shows nothing
-/// of itself.
-pub struct BearerToken(String);
-
-/// What a verified access token says about its bearer.
-///
-/// Only [`TokenVerifier::verify`] makes one.
-#[derive(Debug, Clone)]
-pub struct Claims {
-    iss: String,
-    sub: String,
-    client_id: String,
-    jti: Option<String>,
-    scopes: BTreeSet<String>,
-}
+use claims::claimed_issuer;
+pub(crate) use dpop::PROOF_ALGORITHM_NAMES;
+use dpop::{Nonces, ProofChecker};
+use jws::{JoseHeader, Jws};
+use known::{KnownToken, KnownTokens, digest_of};
 
 /// Verifies access tokens of the configured issuers.
-#[derive(Debug)]
 pub(crate) struct TokenVerifier {
     issuers: Vec<TrustedIssuer>,
+    audience: String,
+    known: KnownTokens,
+    proofs: ProofChecker,
 }
 
 struct TrustedIssuer {
     identifier: String,
-    validation: Validation,
+    rules: TokenRules,
     jwks: Jwks,
 }
 
-impl fmt::Debug for BearerToken {
+impl fmt::Debug for TokenVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BearerToken(redacted)")
+        f.debug_struct("TokenVerifier").field("issuers", &self.issuers).finish_non_exhaustive()
     }
 }
 
@@ -65,71 +69,32 @@ impl fmt::Debug for TrustedIssuer {
     }
 }
 
-impl BearerToken {
-    /// Takes the token from the one `Authorization` header; nothing else may carry one
-    /// (RFC 6750 section 2.1, MCP 2026-07-28 authorization).
-    pub(crate) fn from_request(uri: &Uri, headers: &HeaderMap) -> Result<Self, Rejection> {
-        let in_query = uri.query().unwrap_or_default().split('&').any(|pair| {
-            pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("access_token"))
-        });
-        if in_query {
-            return Err(Rejection::TokenInQuery);
-        }
-        let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let value = values.next().ok_or(Rejection::NoToken)?;
-        if values.next().is_some() {
-            return Err(Rejection::SeveralCredentials);
-        }
-        let text = value.to_str().map_err(|_| Rejection::MalformedToken)?;
-        let (scheme, token) = text.split_once(' ').ok_or(Rejection::NoToken)?;
-        if !scheme.eq_ignore_ascii_case("Bearer") {
-            return Err(Rejection::NoToken);
-        }
-        let token = token.trim_matches(' ');
-        let of_jwt = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !token.bytes().all(of_jwt) {
-            return Err(Rejection::MalformedToken);
-        }
-        Ok(Self(token.to_owned()))
-    }
-}
-
-impl Claims {
-    pub(crate) fn iss(&self) -> &str {
-        &self.iss
-    }
-
-    pub(crate) fn sub(&self) -> &str {
-        &self.sub
-    }
-
-    pub(crate) fn client_id(&self) -> &str {
-        &self.client_id
-    }
-
-    pub(crate) fn jti(&self) -> Option<&str> {
-        self.jti.as_deref()
-    }
-
-    pub(crate) fn scopes(&self) -> &BTreeSet<String> {
-        &self.scopes
-    }
-}
-
 impl TokenVerifier {
-    /// Prepares one verifier for tokens of any of `issuers` that are meant for `audience`.
-    pub(crate) fn new(issuers: &[IssuerConfig], audience: &str) -> Result<Self, UnusableIssuer> {
+    /// Prepares one verifier for tokens of any of `issuers` that are meant for `resource`.
+    pub(crate) fn new(
+        issuers: &[IssuerConfig],
+        resource: &ResourceConfig,
+    ) -> Result<Self, UnusableIssuer> {
         let issuers = issuers
             .iter()
             .map(|issuer| {
                 Ok(TrustedIssuer {
                     identifier: issuer.identifier.clone(),
-                    validation: validation(&issuer.identifier, audience),
+                    rules: issuer.rules.clone(),
                     jwks: Jwks::new(issuer)?,
                 })
             })
             .collect::<Result<_, UnusableIssuer>>()?;
-        Ok(Self { issuers })
+        let nonces = match resource.dpop_nonces {
+            true => Some(Nonces::new().ok_or(UnusableIssuer::Randomness)?),
+            false => None,
+        };
+        Ok(Self {
+            issuers,
+            audience: resource.identifier().to_owned(),
+            known: KnownTokens::new(),
+            proofs: ProofChecker::new(&resource.public_url, nonces),
+        })
     }
 
     /// Every issuer's key set, to be kept fresh in the background.
@@ -137,215 +102,91 @@ impl TokenVerifier {
         self.issuers.iter().map(|issuer| &issuer.jwks)
     }
 
-    /// Verifies `token` and consumes it.
-    pub(crate) async fn verify(&self, token: BearerToken) -> Result<Claims, Rejection> {
-        let header: JoseHeader = segment(&token.0, 0)?;
-        if header.alg != "RS256" {
-            return Err(Rejection::WrongAlgorithm);
+    /// Verifies `token`, which came with `head`, and consumes it.
+    pub(crate) async fn verify(
+        &self,
+        token: BearerToken,
+        head: &Parts,
+    ) -> Result<Arc<Claims>, Rejection> {
+        let claims = self.claims_of(&token).await?;
+        claims.confirmation().require(head, token.scheme(), token.as_str(), &self.proofs)?;
+        Ok(claims)
+    }
+
+    async fn claims_of(&self, token: &BearerToken) -> Result<Arc<Claims>, Rejection> {
+        let digest = digest_of(token.as_str());
+        if let Some(known) = self.known.get(&digest) {
+            if let Some(claims) = self.still_good(&known)? {
+                return Ok(claims);
+            }
+            self.known.forget(&digest);
         }
-        if !header.typ.as_deref().is_some_and(is_access_token_type) {
-            return Err(Rejection::WrongTokenType);
-        }
-        // RFC 7515 section 4.1.11: what must be understood and is not must be refused.
-        if header.crit.0 {
-            return Err(Rejection::MalformedToken);
-        }
-        let kid = header.kid.filter(|kid| !kid.is_empty()).ok_or(Rejection::NoKeyId)?;
+        let known = self.verify_anew(token).await?;
+        let claims = Arc::clone(&known.claims);
+        self.known.remember(digest, known);
+        Ok(claims)
+    }
+
+    /// The claims of a token that was verified before, unless it has ended since or the key that
+    /// verified it is not published any more.
+    fn still_good(&self, known: &KnownToken) -> Result<Option<Arc<Claims>>, Rejection> {
+        let Some(issuer) = self.issuers.get(known.issuer) else {
+            return Ok(None);
+        };
+        let published = issuer.jwks.in_table(known.kid.as_deref())?;
+        let same = published.is_some_and(|key| Arc::ptr_eq(&key, &known.key));
+        Ok((same && known.claims.is_current()).then(|| Arc::clone(&known.claims)))
+    }
+
+    async fn verify_anew(&self, token: &BearerToken) -> Result<KnownToken, Rejection> {
+        let jws = Jws::read(token.as_str())?;
+        let claimed = jws.claimed()?;
         // Keys belong to an issuer, so a token of a stranger causes no look-up at all.
-        let claimed: UnverifiedIssuer = segment(&token.0, 1)?;
-        let issuer = self
+        let iss = claimed_issuer(&claimed)?;
+        let (position, issuer) = self
             .issuers
             .iter()
-            .find(|issuer| issuer.identifier == claimed.iss)
+            .enumerate()
+            .find(|(_, issuer)| issuer.identifier == iss)
             .ok_or(Rejection::UnknownIssuer)?;
-        let key = issuer.jwks.key(&kid).await?;
-        let claims = jsonwebtoken::decode::<RawClaims>(&token.0, &key, &issuer.validation)
-            .map_err(|error| rejection_of(error.kind()))?
-            .claims;
-        claims.try_into()
+        let algorithm = issuer.algorithm(&jws.header)?;
+        let kid = jws.header.kid.as_deref();
+        if kid == Some("") {
+            return Err(Rejection::NoKeyId);
+        }
+        let key = issuer.jwks.key(kid).await?;
+        if !key.admits(algorithm) {
+            return Err(Rejection::WrongAlgorithm);
+        }
+        if !jws.is_signed_by(&key, algorithm) {
+            return Err(Rejection::BadSignature);
+        }
+        let claims = Arc::new(Claims::read(claimed, &issuer.rules, &self.audience)?);
+        Ok(KnownToken { claims, issuer: position, kid: kid.map(str::to_owned), key })
     }
 }
 
-/// RFC 9068 section 2.1; media type names have no case (RFC 7515 section 4.1.9).
-fn is_access_token_type(typ: &str) -> bool {
-    typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
-}
-
-fn validation(issuer: &str, audience: &str) -> Validation {
-    let mut validation = Validation::new(Algorithm::RS256);
-    validation.set_issuer(&[issuer]);
-    validation.set_audience(&[audience]);
-    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    validation.validate_nbf = true;
-    validation.leeway = LEEWAY_SECONDS;
-    validation
-}
-
-fn rejection_of(kind: &ErrorKind) -> Rejection {
-    match kind {
-        ErrorKind::InvalidSignature => Rejection::BadSignature,
-        ErrorKind::ExpiredSignature => Rejection::Expired,
-        ErrorKind::ImmatureSignature => Rejection::NotYetActive,
-        ErrorKind::InvalidAudience => Rejection::WrongAudience,
-        ErrorKind::InvalidIssuer => Rejection::UnknownIssuer,
-        ErrorKind::InvalidAlgorithm => Rejection::WrongAlgorithm,
-        ErrorKind::MissingRequiredClaim(_)
-        | ErrorKind::InvalidClaimFormat(_)
-        | ErrorKind::Json(_) => Rejection::MalformedClaims,
-        _ => Rejection::MalformedToken,
-    }
-}
-
-/// The JSON in one of the token's segments; canonical base64url only (RFC 7515 section 2).
-fn segment<T: DeserializeOwned>(token: &str, position: usize) -> Result<T, Rejection> {
-    let encoded = token.split('.').nth(position).ok_or(Rejection::MalformedToken)?;
-    let decoded = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Rejection::MalformedToken)?;
-    serde_json::from_slice(&decoded).map_err(|_| match position {
-        0 => Rejection::MalformedToken,
-        _ => Rejection::MalformedClaims,
-    })
-}
-
-#[derive(Deserialize)]
-struct JoseHeader {
-    alg: String,
-    typ: Option<String>,
-    kid: Option<String>,
-    #[serde(default)]
-    crit: Present,
-}
-
-/// Whether a member stands there, whatever it holds.
-#[derive(Default)]
-struct Present(bool);
-
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self(true))
-    }
-}
-
-/// Only for choosing whose keys to ask for; nothing is decided by it.
-#[derive(Deserialize)]
-struct UnverifiedIssuer {
-    iss: String,
-}
-
-/// The claims by their types; a claim of another type refuses the token (RFC 9068 section 2.2).
-#[derive(Deserialize)]
-struct RawClaims {
-    iss: String,
-    sub: String,
-    #[serde(rename = "aud")]
-    _aud: OneOrSeveral,
-    #[serde(rename = "exp")]
-    _exp: u64,
-    #[serde(rename = "nbf")]
-    _nbf: Option<u64>,
-    iat: u64,
-    jti: Option<String>,
-    client_id: Option<String>,
-    azp: Option<String>,
-    scope: Option<String>,
-    scp: Option<OneOrSeveral>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrSeveral {
-    One(String),
-    Several(Vec<String>),
-}
-
-impl TryFrom<RawClaims> for Claims {
-    type Error = Rejection;
-
-    fn try_from(raw: RawClaims) -> Result<Self, Rejection> {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let scopes = match (raw.scope, raw.scp) {
-            (Some(scope), _) => words(&scope),
-            (None, Some(OneOrSeveral::One(scp))) => words(&scp),
-            (None, Some(OneOrSeveral::Several(scp))) => scp,
-            (None, None) => Vec::new(),
+impl TrustedIssuer {
+    /// The algorithm to verify with, if the header names one of those configured and the token's
+    /// type is the configured one.
+    fn algorithm(&self, header: &JoseHeader) -> Result<Algorithm, Rejection> {
+        let named: Option<Algorithm> = header.alg.parse().ok();
+        let algorithm = named.filter(|algorithm| self.rules.algorithms.contains(algorithm));
+        let algorithm = algorithm.ok_or(Rejection::WrongAlgorithm)?;
+        let typ = header.typ.as_deref();
+        // Media type names have no case, and may leave out "application/" (RFC 7515 section 4.1.9).
+        let is = |name: &str, full: &str| {
+            typ.is_some_and(|t| t.eq_ignore_ascii_case(name) || t.eq_ignore_ascii_case(full))
         };
-        let scopes: BTreeSet<String> = scopes.into_iter().filter(|s| !s.is_empty()).collect();
-        let client_id = raw.client_id.or(raw.azp).ok_or(Rejection::MalformedClaims)?;
-        let well_formed = !raw.sub.is_empty()
-            && !client_id.is_empty()
-            && scopes.len() <= MAX_SCOPES
-            && scopes.iter().all(|scope| is_scope_token(scope));
-        if !well_formed {
-            return Err(Rejection::MalformedClaims);
-        }
-        if raw.iat > jsonwebtoken::get_current_timestamp().saturating_add(LEEWAY_SECONDS) {
-            return Err(Rejection::NotYetActive);
-        }
-        Ok(Self { iss: raw.iss, sub: raw.sub, client_id, jti: raw.jti, scopes })
-    }
-}
-
-/// Tokens with many groups reach five kilobytes.
-const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// A refusal asks one question for each scope; no honest token has more.
-const MAX_SCOPES: usize = 128;
-/// Two clocks on one network; RFC 7519 section 4.1.4 allows "a small leeway".
-const LEEWAY_SECONDS: u64 = 30;
-
-#[cfg(test)]
-impl Claims {
-    /// Claims that no verifier made.
-    pub(crate) fn for_test(sub: &str, scopes: &[&str]) -> Self {
-        Self {
-            iss: "https://issuer.example.com".to_owned(),
-            sub: sub.to_owned(),
-            client_id: "client".to_owned(),
-            jti: None,
-            scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
-        }
+        let right = match self.rules.token_type {
+            TokenType::AccessToken => is("at+jwt", "application/at+jwt"),
+            TokenType::Jwt => {
+                typ.is_none() || is("JWT", "application/jwt") || is("at+jwt", "application/at+jwt")
+            }
+        };
+        if right { Ok(algorithm) } else { Err(Rejection::WrongTokenType) }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn extract(uri: &'static str, values: &[&str]) -> Result<String, &'static str> {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-        }
-        BearerToken::from_request(&Uri::from_static(uri), &headers)
-            .map(|token| token.0)
-            .map_err(|rejection| rejection.reason())
-    }
-
-    #[test]
-    fn the_token_comes_from_one_bearer_header() {
-        assert_eq!(extract("/mcp", &["Bearer a.b.c"]), Ok("a.b.c".to_owned()));
-        assert_eq!(extract("/mcp", &["bEARER  a.b.c "]), Ok("a.b.c".to_owned()));
-        for (uri, values, reason) in [
-            ("/mcp", vec![], "no-token"),
-            ("/mcp", vec!["Basic a.b.c"], "no-token"),
-            ("/mcp", vec!["Bearer"], "no-token"),
-            ("/mcp", vec!["Bearer "], "malformed-token"),
-            ("/mcp", vec!["Bearer a b"], "malformed-token"),
-            ("/mcp", vec!["Bearer a.b.c, Bearer d.e.f"], "malformed-token"),
-            ("/mcp", vec!["Bearer a.b.c", "Bearer a.b.c"], "several-credentials"),
-            ("/mcp?access_token=a.b.c", vec!["Bearer a.b.c"], "token-in-query"),
-            ("/mcp?x=1&ACCESS_TOKEN=a", vec![], "token-in-query"),
-        ] {
-            assert_eq!(extract(uri, &values), Err(reason), "{uri} {values:?}");
-        }
-        assert_eq!(
-            extract("/mcp", &[&format!("Bearer {}", "a".repeat(9000))]),
-            Err("malformed-token")
-        );
-    }
-
-    #[test]
-    fn a_token_shows_nothing_of_itself() {
-        assert_eq!(format!("{:?}", BearerToken("secret".to_owned())), "BearerToken(redacted)");
-    }
-}
+mod tests;

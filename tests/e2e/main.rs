@@ -23,12 +23,16 @@ mod footprint;
 mod foreign_clients;
 /// The issuer refuses what it should.
 mod issuer;
+/// Several issuers, each with keys, rules and claims of its own.
+mod issuers;
 /// Issuers: keys that are missing, rotated, asked for in vain.
 mod keys;
 /// Lists hold what their reader may use.
 mod lists;
 /// Editing a policy file changes what is allowed.
 mod policy_edits;
+/// Is it their token? Proof of possession.
+mod possession;
 /// The programs: exit codes, complaints, draining.
 mod programs;
 /// Refusals: status, challenge, body, as documented.
@@ -41,7 +45,9 @@ mod smuggling;
 mod streams;
 /// The caller's token stays at the gate; the upstream gets an assertion.
 mod token_containment;
-/// Who is asking: every way in which a token can be wrong.
+/// The refusal matrix: every way in which a token can be wrong.
+mod token_refusals;
+/// Who is asking: what makes a token good, and how it arrives.
 mod tokens;
 /// The customer server alone serves nobody.
 mod unguarded_server;

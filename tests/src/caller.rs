@@ -26,6 +26,17 @@ impl Caller<'_> {
         self
     }
 
+    /// Shows a certificate of the stack's authority to the gate.
+    pub fn showing(mut self, identity: &str) -> Self {
+        let read = |name: &str| std::fs::read(self.stack.home().join(name)).unwrap();
+        let authority = reqwest::Certificate::from_pem_bundle(&read("ca.pem")).unwrap();
+        let pem = [read(&format!("{identity}.pem")), read(&format!("{identity}-key.pem"))].concat();
+        let identity = reqwest::Identity::from_pem(&pem).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only(authority).identity(identity);
+        self.http = client.build().unwrap();
+        self
+    }
+
     /// Speaks HTTP/1.1.
     pub fn over_http1(mut self) -> Self {
         let pem = std::fs::read(self.stack.home().join("ca.pem")).unwrap();

@@ -11,6 +11,7 @@
 )]
 
 mod caller;
+mod forge;
 mod neighbour;
 mod place;
 mod program;
@@ -19,10 +20,11 @@ mod spy;
 mod stack;
 
 pub use caller::Caller;
+pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};
 pub use program::{Program, free_port};
 pub use reply::Reply;
-pub use spy::Spy;
+pub use spy::{Mark, Spy};
 pub use stack::{Stack, StackBuilder};
 
 /// The repository's root.

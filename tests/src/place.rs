@@ -32,6 +32,12 @@ pub(crate) struct Place<'a> {
 pub(crate) struct IssuerEntry {
     pub(crate) issuer: String,
     pub(crate) jwks_url: Option<String>,
+    /// More of its settings, TOML.
+    pub(crate) more: String,
+    /// More of the listener's settings, TOML.
+    pub(crate) listener: String,
+    /// More of the resource's settings, TOML.
+    pub(crate) resource: String,
 }
 
 impl Place<'_> {
@@ -158,23 +164,27 @@ impl Place<'_> {
         upstream: &str,
         more: &str,
     ) -> PathBuf {
-        let issuer = match issuer {
-            IssuerEntry { issuer, jwks_url: None } => format!("issuer = {issuer:?}"),
-            IssuerEntry { issuer, jwks_url: Some(url) } => {
-                format!("issuer = {issuer:?}\njwks_url = {url:?}")
-            }
-        };
+        let IssuerEntry { listener, resource, .. } = issuer;
+        let jwks_url = issuer.jwks_url.as_ref().map(|url| format!("jwks_url = {url:?}"));
+        let issuer = format!(
+            "issuer = {:?}\n{}\n{}",
+            issuer.issuer,
+            jwks_url.unwrap_or_default(),
+            issuer.more
+        );
         let text = format!(
             r#"
             [listener]
             address = "{gate}"
             certificate = "gate.pem"
             key = "gate-key.pem"
+            {listener}
 
             [resource]
             public_url = "https://{gate}/mcp"
             scopes_supported = {SCOPES:?}
             initial_scopes = ["customer:read"]
+            {resource}
 
             [[issuers]]
             {issuer}

@@ -29,7 +29,7 @@ pub struct Spy {
 
 /// What the spy had seen at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub struct Mark {
     connections: usize,
     bytes: usize,
 }
@@ -68,7 +68,8 @@ impl Spy {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
     }
 
-    pub(crate) fn mark(&self) -> Mark {
+    /// How much has reached the upstream by now.
+    pub fn mark(&self) -> Mark {
         Mark {
             connections: self.connections.load(Ordering::SeqCst),
             bytes: self.seen.lock().unwrap().len(),

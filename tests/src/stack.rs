@@ -58,6 +58,9 @@ pub struct StackBuilder {
     upstream_url: Option<String>,
     jwks_url: Option<String>,
     issuer: Option<String>,
+    issuer_settings: String,
+    listener_settings: String,
+    resource_settings: String,
 }
 
 impl StackBuilder {
@@ -94,6 +97,24 @@ impl StackBuilder {
     /// Another issuer than the one that is started.
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// More settings of the issuer, TOML.
+    pub fn issuer_settings(mut self, toml: &str) -> Self {
+        self.issuer_settings.push_str(toml);
+        self
+    }
+
+    /// More settings of the listener, TOML.
+    pub fn listener_settings(mut self, toml: &str) -> Self {
+        self.listener_settings.push_str(toml);
+        self
+    }
+
+    /// More settings of the resource, TOML.
+    pub fn resource_settings(mut self, toml: &str) -> Self {
+        self.resource_settings.push_str(toml);
         self
     }
 
@@ -147,6 +168,9 @@ impl Stack {
         let issuer_entry = IssuerEntry {
             issuer: builder.issuer.unwrap_or_else(|| format!("https://{issuer}")),
             jwks_url: builder.jwks_url,
+            more: builder.issuer_settings,
+            listener: builder.listener_settings,
+            resource: builder.resource_settings,
         };
         let config = place.write_config(gate, &issuer_entry, &url, &builder.settings);
         let gate_ready = Gate::prepare(&Config::load(&config).unwrap()).await.unwrap();

@@ -198,7 +198,11 @@ mod tests {
         let chunks = futures::stream::iter(
             chunks.into_iter().map(|chunk| Ok::<_, Error>(Bytes::from_static(chunk))),
         );
-        let revision = Revision { id: Some(RequestId::for_test("7")), listing: None };
+        let revision = Revision {
+            id: Some(RequestId::for_test("7")),
+            listing: None,
+            token_ends: tokio::time::Instant::now() + std::time::Duration::from_secs(60),
+        };
         let mut out = String::new();
         let mut relayed = Box::pin(relayed(chunks, revision, 200));
         while let Some(chunk) = relayed.next().await {

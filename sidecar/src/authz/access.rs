@@ -10,12 +10,10 @@ use jiff::Timestamp;
 
 use super::{
     policies::{ActionRules, Policies},
+    subject::Principal,
     vocabulary::{INPUT, SYSTEM, tool_action, uid},
 };
-use crate::{
-    message::{Method, Target, json::Object},
-    token::Claims,
-};
+use crate::message::{Method, Target, json::Object};
 
 /// Cedar's question but for its context: who, what, on what.
 #[derive(Clone, Copy)]
@@ -23,26 +21,6 @@ pub(super) struct AccessRequest<'a> {
     pub(super) principal: Principal<'a>,
     pub(super) action: &'a ActionRules,
     pub(super) target: Target<'a>,
-}
-
-/// The subject of a token as that token delegates it, or as another token might.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Principal<'a> {
-    pub(super) iss: &'a str,
-    pub(super) sub: &'a str,
-    pub(super) client_id: &'a str,
-    pub(super) scopes: &'a BTreeSet<String>,
-}
-
-impl<'a> Principal<'a> {
-    pub(super) fn of(claims: &'a Claims) -> Self {
-        Self {
-            iss: claims.iss(),
-            sub: claims.sub(),
-            client_id: claims.client_id(),
-            scopes: claims.scopes(),
-        }
-    }
 }
 
 impl<'a> AccessRequest<'a> {
@@ -97,21 +75,8 @@ impl Policies {
 
     /// The entities that the evaluation may look at.
     pub(super) fn entities(&self, asked: &AccessRequest<'_>) -> Result<Entities, String> {
+        let mut all = self.principal_entities(&asked.principal)?;
         let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        let Principal { iss, sub, client_id, scopes } = asked.principal;
-        let client = uid(&self.types.client, client_id);
-        let user = entity(
-            self.principal(&asked.principal),
-            [
-                ("id", text(sub)),
-                ("iss", text(iss)),
-                ("client", RestrictedExpression::new_entity_uid(client.clone())),
-                ("scopes", RestrictedExpression::new_set(scopes.iter().map(|scope| text(scope)))),
-            ],
-            None,
-        )?;
-        let client = entity(client, [("id", text(client_id))], None)?;
-        let mut all = vec![user, client];
         let attribute = match asked.target {
             Target::Server => None,
             Target::Tool(name) | Target::Prompt(name) => Some(("name", text(name))),
@@ -122,14 +87,6 @@ impl Policies {
             all.push(entity(resource, [attribute], Some(self.server.clone()))?);
         }
         asked.action.entities.clone().add_entities(all, None).map_err(|e| e.to_string())
-    }
-
-    /// `<sub>`, or `<iss>#<sub>` when subjects of several issuers could meet.
-    pub(super) fn principal(&self, principal: &Principal<'_>) -> EntityUid {
-        if self.several_issuers {
-            return uid(&self.types.user, &format!("{}#{}", principal.iss, principal.sub));
-        }
-        uid(&self.types.user, principal.sub)
     }
 
     pub(super) fn resource(&self, target: Target<'_>) -> EntityUid {

@@ -9,11 +9,7 @@ use cedar_policy::{
     Decision, Effect, PartialEntities, PartialEntityUid, PartialRequest, TpeResponse,
 };
 
-use super::{
-    access::{AccessRequest, Principal},
-    policies::Policies,
-    residual::Outcome,
-};
+use super::{access::AccessRequest, policies::Policies, residual::Outcome, subject::Principal};
 use crate::{
     message::{Message, Method, Target, TargetKind},
     rejection::Rejection,
@@ -34,14 +30,18 @@ pub(crate) enum Visibility {
 /// Narrows one list for one caller.
 pub(crate) struct Listing {
     policies: Arc<Policies>,
-    claims: Claims,
+    claims: Arc<Claims>,
     kind: TargetKind,
     modern: bool,
 }
 
 impl Listing {
     /// The narrowing that an answer to `message` needs; `None` when it is not a list.
-    pub(crate) fn of(policies: &Arc<Policies>, claims: &Claims, message: &Message) -> Option<Self> {
+    pub(crate) fn of(
+        policies: &Arc<Policies>,
+        claims: &Arc<Claims>,
+        message: &Message,
+    ) -> Option<Self> {
         let kind = match message.method().name {
             "tools/list" => TargetKind::Tool,
             "prompts/list" => TargetKind::Prompt,
@@ -49,7 +49,7 @@ impl Listing {
             _ => return None,
         };
         let modern = message.era().is_modern();
-        Some(Self { policies: Arc::clone(policies), claims: claims.clone(), kind, modern })
+        Some(Self { policies: Arc::clone(policies), claims: Arc::clone(claims), kind, modern })
     }
 
     /// Whether the list says who may keep it.
@@ -103,7 +103,7 @@ impl Policies {
     /// policy too deep for Cedar shows at start and not in service.
     pub(super) fn require_answerable(&self) -> Result<(), String> {
         let scopes = BTreeSet::from(["s".to_owned()]);
-        let principal = Principal { iss: "i", sub: "u", client_id: "c", scopes: &scopes };
+        let principal = Principal::nobody(&scopes);
         for action in self.actions.values() {
             let target = match Method::named(action.name()).map(|method| method.target) {
                 Some(TargetKind::Server) => Target::Server,

@@ -12,8 +12,10 @@ use cedar_policy::{
 use serde_json::Value;
 
 use super::{
+    scopes,
     shape::{RecordShape, TypeNames},
     source::{self, PolicyError, PolicyFile},
+    subject::SubjectShape,
     vocabulary::{EntityTypes, INPUT, NAMESPACE, SYSTEM},
 };
 use crate::config::{Config, Disclosure};
@@ -27,6 +29,7 @@ pub(crate) struct Policies {
     pub(super) advertised_scopes: Vec<String>,
     pub(super) denied_tools: Disclosure,
     pub(super) several_issuers: bool,
+    pub(super) subject: SubjectShape,
     summary: Summary,
 }
 
@@ -77,6 +80,11 @@ impl Policies {
         Ok(policies)
     }
 
+    /// The scopes that callers are told of: as configured, or those that policies speak of.
+    pub(crate) fn advertised_scopes(&self) -> &[String] {
+        &self.advertised_scopes
+    }
+
     pub(crate) fn summary(&self) -> &Summary {
         &self.summary
     }
@@ -108,9 +116,16 @@ impl Policies {
             actions,
             types,
             server,
-            advertised_scopes: config.resource.scopes_supported.clone(),
+            advertised_scopes: match &config.resource.scopes_supported {
+                Some(scopes) => scopes.clone(),
+                None => {
+                    let policies = files.iter().flat_map(|file| &file.policies);
+                    scopes::spoken_of(policies).into_iter().collect()
+                }
+            },
             denied_tools: config.answers.denied_tools,
             several_issuers: config.issuers.len() > 1,
+            subject: SubjectShape::of(&namespace, &TypeNames::of(&namespace)),
             summary,
         })
     }

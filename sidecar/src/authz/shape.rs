@@ -62,6 +62,11 @@ impl<'a> TypeNames<'a> {
         Ok(attributes.iter().map(|(name, definition)| (name.as_str(), definition)).collect())
     }
 
+    /// The names of a record type's members.
+    pub(super) fn members_of(&self, definition: &'a Value) -> Option<Vec<&'a str>> {
+        Some(self.members(definition).ok()?.into_iter().map(|(name, _)| name).collect())
+    }
+
     fn shape(&self, definition: &Value, depth_left: usize) -> Result<Shape, String> {
         let depth_left = depth_left.checked_sub(1).ok_or("is nested too deeply")?;
         let definition = self.resolved(definition, depth_left)?;

@@ -10,6 +10,8 @@ use crate::message::Method;
 #[derive(Debug)]
 pub(super) struct EntityTypes {
     pub(super) user: EntityTypeName,
+    pub(super) group: EntityTypeName,
+    pub(super) zone: EntityTypeName,
     pub(super) client: EntityTypeName,
     pub(super) server: EntityTypeName,
     pub(super) tool: EntityTypeName,
@@ -25,6 +27,8 @@ impl EntityTypes {
         };
         Ok(Self {
             user: named("OAuthUser")?,
+            group: named("Group")?,
+            zone: named("Zone")?,
             client: named("Client")?,
             server: named("Server")?,
             tool: named("Tool")?,

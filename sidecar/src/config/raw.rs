@@ -14,8 +14,10 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::{
-    AnswerConfig, Config, Disclosure, IssuerConfig, KeyLocation, Limits, ListenerConfig, LogFormat,
-    PolicyConfig, Problem, RefusalStyle, ResourceConfig, UpstreamConfig, UpstreamIdentity,
+    AnswerConfig, Config, Disclosure, IssuerConfig, Limits, ListenerConfig, LogFormat,
+    PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig, UpstreamConfig,
+    UpstreamIdentity,
+    issuer::{RawIssuer, issuers},
 };
 
 #[derive(Debug, Deserialize)]
@@ -40,26 +42,21 @@ struct RawListener {
     address: SocketAddr,
     certificate: PathBuf,
     key: PathBuf,
+    client_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawResource {
     public_url: String,
-    scopes_supported: Vec<String>,
+    scopes_supported: Option<Vec<String>>,
     initial_scopes: Option<Vec<String>>,
+    #[serde(default)]
+    dpop_nonces: bool,
     #[serde(default)]
     allowed_origins: Vec<String>,
     #[serde(default)]
     allowed_hosts: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIssuer {
-    issuer: String,
-    jwks_url: Option<String>,
-    ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,6 +164,10 @@ impl RawConfig {
         let mut problems = Problems::default();
         let resource = resource(self.resource, &mut problems);
         let issuers = issuers(self.issuers, folder, &mut problems);
+        let wants = |issuer: &&IssuerConfig| issuer.rules.proof == ProofOfPossession::Certificate;
+        if self.listener.client_ca.is_none() && issuers.iter().any(|issuer| wants(&issuer)) {
+            problems.add("listener.client_ca", "is needed for proof = \"certificate\"");
+        }
         let upstream = upstream(self.upstream, folder, &mut problems);
         let limits = limits(self.limits, &mut problems);
         let directory = folder.join(self.policies.directory);
@@ -183,6 +184,7 @@ impl RawConfig {
                     address: self.listener.address,
                     certificate: folder.join(self.listener.certificate),
                     key: folder.join(self.listener.key),
+                    client_ca: self.listener.client_ca.map(|ca| folder.join(ca)),
                 },
                 resource,
                 issuers,
@@ -202,10 +204,10 @@ impl RawConfig {
 }
 
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
+    pub(super) fn add(&mut self, key: impl Into<String>, what: impl Into<String>) {
         self.0.push(Problem { key: key.into(), what: what.into() });
     }
 
@@ -230,7 +232,7 @@ impl Problems {
     }
 
     /// A URL whose answers decide who is trusted: https, or http on loopback.
-    fn trusted_url(&mut self, key: &str, text: &str) -> Option<Url> {
+    pub(super) fn trusted_url(&mut self, key: &str, text: &str) -> Option<Url> {
         let url = self.url(key, text)?;
         if !is_trusted_transport(&url) {
             self.add(key, "must be https, or http on a loopback address");
@@ -246,15 +248,17 @@ fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig>
         problems.add("resource.public_url", "must be https");
     }
     let initial_scopes = raw.initial_scopes.unwrap_or_default();
+    let supported = raw.scopes_supported.as_deref();
     for (key, scopes) in [
-        ("resource.scopes_supported", &raw.scopes_supported),
-        ("resource.initial_scopes", &initial_scopes),
+        ("resource.scopes_supported", supported.unwrap_or_default()),
+        ("resource.initial_scopes", initial_scopes.as_slice()),
     ] {
         for scope in scopes.iter().filter(|scope| !is_scope_token(scope)) {
             problems.add(key, format!("`{scope}` is not a scope (RFC 6749 section 3.3)"));
         }
     }
-    for scope in initial_scopes.iter().filter(|scope| !raw.scopes_supported.contains(scope)) {
+    let unknown = |scope: &&String| supported.is_some_and(|all| !all.contains(scope));
+    for scope in initial_scopes.iter().filter(unknown) {
         problems.add("resource.initial_scopes", format!("`{scope}` is not in scopes_supported"));
     }
     for origin in &raw.allowed_origins {
@@ -272,33 +276,10 @@ fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig>
         public_url: public_url?,
         scopes_supported: raw.scopes_supported,
         initial_scopes,
+        dpop_nonces: raw.dpop_nonces,
         allowed_origins: raw.allowed_origins,
         allowed_hosts: raw.allowed_hosts,
     })
-}
-
-fn issuers(raw: Vec<RawIssuer>, folder: &Path, problems: &mut Problems) -> Vec<IssuerConfig> {
-    if raw.is_empty() {
-        problems.add("issuers", "must name at least one issuer");
-    }
-    let mut issuers: Vec<IssuerConfig> = Vec::with_capacity(raw.len());
-    for (position, issuer) in raw.into_iter().enumerate() {
-        let key = |member: &str| format!("issuers.{position}.{member}");
-        let base = problems.trusted_url(&key("issuer"), &issuer.issuer);
-        let jwks = issuer.jwks_url.map(|url| problems.trusted_url(&key("jwks_url"), &url));
-        if issuers.iter().any(|other| other.identifier == issuer.issuer) {
-            problems.add(key("issuer"), "is configured twice");
-        }
-        let keys = match (jwks, base) {
-            (Some(jwks), _) => jwks.map(KeyLocation::Jwks),
-            (None, base) => base.map(KeyLocation::Discovery),
-        };
-        let ca = issuer.ca.map(|ca| folder.join(ca));
-        if let Some(keys) = keys {
-            issuers.push(IssuerConfig { identifier: issuer.issuer, keys, ca });
-        }
-    }
-    issuers
 }
 
 fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<UpstreamConfig> {

@@ -98,3 +98,39 @@ fn values_of_the_wrong_kind_are_named() {
         assert!(told.contains(key), "{key} in {told}");
     }
 }
+
+#[test]
+fn an_issuers_rules_are_checked_one_by_one() {
+    let issuer = "issuer = \"https://issuer.example.com\"";
+    let with = |line: &str| resolve(&MINIMAL.replace(issuer, &format!("{issuer}\n{line}")));
+    for good in [
+        "algorithms = [\"ES256\", \"EdDSA\"]",
+        "token_type = \"JWT\"",
+        "audiences = [\"api://gate\"]",
+        "claims = { groups = \"https://example.com/groups\", roles = [\"realm_access\", \"roles\"] }",
+        "max_token_age = \"1day\"",
+        "jwks_file = \"keys.json\"",
+    ] {
+        assert!(with(good).is_ok(), "{good}: {:?}", with(good).err());
+    }
+    for (bad, key) in [
+        ("algorithms = []", "algorithms"),
+        ("algorithms = [\"HS256\"]", "algorithms"),
+        ("algorithms = [\"none\"]", "algorithms"),
+        ("algorithms = [\"RS256\", \"RS999\"]", "algorithms"),
+        ("token_type = \"id_token\"", "token_type"),
+        ("audiences = []", "audiences"),
+        ("audiences = [\"\"]", "audiences"),
+        ("leeway = \"2m\"", "leeway"),
+        ("refresh_every = \"1s\"", "refresh_every"),
+        ("max_stale = \"1m\"", "max_stale"),
+        ("claims = { group = \"groups\" }", "group"),
+        ("claims = { groups = [] }", "claims.groups"),
+        ("claims = { zone = \"\" }", "claims.zone"),
+        ("jwks_file = \"keys.json\"\njwks_url = \"https://issuer.example.com/keys\"", "jwks_file"),
+        ("jwks_url = \"http://issuer.example.com/keys\"", "jwks_url"),
+    ] {
+        let told = with(bad).unwrap_err();
+        assert!(told.contains(key), "{bad}: {told}");
+    }
+}

@@ -49,6 +49,12 @@ impl Rejection {
             Self::NotPost => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
             }
+            // RFC 9449 section 9.
+            Self::UseNonce { nonce } => {
+                if let Ok(nonce) = HeaderValue::try_from(nonce) {
+                    headers.insert("dpop-nonce", nonce);
+                }
+            }
             Self::Overloaded | Self::KeysUnavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
@@ -96,6 +102,11 @@ impl Rejection {
             Self::SeveralCredentials | Self::TokenInQuery => {
                 metadata.challenge(Some("invalid_request"), "")
             }
+            Self::NoProof => metadata.proof_challenge("invalid_token"),
+            Self::InvalidProof | Self::ReplayedProof => {
+                metadata.proof_challenge("invalid_dpop_proof")
+            }
+            Self::UseNonce { .. } => metadata.proof_challenge("use_dpop_nonce"),
             _ if status == StatusCode::UNAUTHORIZED => {
                 metadata.challenge(Some("invalid_token"), metadata.initial_scope())
             }

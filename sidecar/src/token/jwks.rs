@@ -3,11 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jsonwebtoken::DecodingKey;
 use jwks_client_rs::JwksClient;
 use tokio::sync::Semaphore;
 
-use super::key_source::{KeySource, UnusableIssuer};
+use super::{
+    key_source::{FetchFault, KeySource, UnusableIssuer},
+    key_table::VerifyingKey,
+};
 use crate::{config::IssuerConfig, rejection::Rejection};
 
 /// One issuer's keys.
@@ -16,6 +18,8 @@ pub(crate) struct Jwks {
     /// Asked only for a key that the table lacks; it makes one fetch of many questions.
     client: JwksClient<KeySource>,
     look_ups: Semaphore,
+    refresh_every: Duration,
+    max_stale: Duration,
 }
 
 impl std::fmt::Debug for Jwks {
@@ -27,24 +31,34 @@ impl std::fmt::Debug for Jwks {
 impl Jwks {
     pub(crate) fn new(issuer: &IssuerConfig) -> Result<Self, UnusableIssuer> {
         let source = KeySource::new(issuer)?;
-        let client = JwksClient::builder().time_to_live(REFRESH_EVERY).build(source.clone());
-        Ok(Self { source, client, look_ups: Semaphore::new(MAX_LOOK_UPS) })
+        let client = JwksClient::builder().time_to_live(issuer.refresh_every).build(source.clone());
+        Ok(Self {
+            source,
+            client,
+            look_ups: Semaphore::new(MAX_LOOK_UPS),
+            refresh_every: issuer.refresh_every,
+            max_stale: issuer.max_stale,
+        })
     }
 
-    /// The key that `kid` names.
+    /// The key that `kid` names; without a name, the one key of a set that holds no other.
     ///
     /// What counts is the published table and nothing that the client remembers: a key that the
     /// issuer has withdrawn is gone with the next refresh.
-    pub(crate) async fn key(&self, kid: &str) -> Result<Arc<DecodingKey>, Rejection> {
+    pub(super) async fn key(&self, kid: Option<&str>) -> Result<Arc<VerifyingKey>, Rejection> {
         if let Some(key) = self.in_table(kid)? {
             return Ok(key);
         }
+        let Some(name) = kid else {
+            let table = self.source.table();
+            return Err(table.map_or(Rejection::KeysUnavailable, |_| Rejection::NoKeyId));
+        };
         // A flood of unknown keys waits here in vain, and nobody with a known key waits at all.
         let Ok(_place) = self.look_ups.try_acquire() else {
             return Err(Rejection::KeysUnavailable);
         };
         // Whether it found the key is read from the table; a failed fetch has been logged.
-        drop(tokio::time::timeout(LOOK_UP_TIMEOUT, self.client.get(kid)).await);
+        drop(tokio::time::timeout(LOOK_UP_TIMEOUT, self.client.get(name)).await);
         match self.in_table(kid)? {
             Some(key) => Ok(key),
             None if self.source.table().is_none() => Err(Rejection::KeysUnavailable),
@@ -56,7 +70,9 @@ impl Jwks {
     pub(crate) async fn keep_fresh(&self) {
         loop {
             match self.source.table() {
-                Some(table) => tokio::time::sleep_until(table.fetched_at + REFRESH_EVERY).await,
+                Some(table) => {
+                    tokio::time::sleep_until(table.fetched_at + self.refresh_every).await
+                }
                 None => tokio::time::sleep(RETRY_EVERY).await,
             }
             // Logged where it happened; a look-up may have come first, which serves as well.
@@ -66,32 +82,43 @@ impl Jwks {
         }
     }
 
-    /// Fetches the keys for the first time; says why when there are none.
-    pub(crate) async fn fetch_first(&self) -> Result<(), Arc<String>> {
+    /// Fetches the keys for the first time; says why when there are none yet.
+    ///
+    /// An issuer may be down for a while; a file that cannot be read is a mistake.
+    pub(crate) async fn fetch_first(&self) -> Result<Result<(), Arc<String>>, UnusableIssuer> {
         match self.source.refresh().await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.source.latest_fault()),
+            Ok(_) => Ok(Ok(())),
+            Err(FetchFault::File(path, cause)) => Err(self.source.unusable_file(path, cause)),
+            Err(_) => Ok(Err(self.source.latest_fault())),
         }
     }
 
-    fn in_table(&self, kid: &str) -> Result<Option<Arc<DecodingKey>>, Rejection> {
+    /// What is published under `kid`, unless it is too old to be believed.
+    pub(super) fn in_table(
+        &self,
+        kid: Option<&str>,
+    ) -> Result<Option<Arc<VerifyingKey>>, Rejection> {
         match self.source.table() {
             None => Ok(None),
-            Some(table) if table.fetched_at.elapsed() >= MAX_STALE => {
+            Some(table) if table.fetched_at.elapsed() >= self.max_stale => {
                 Err(Rejection::KeysUnavailable)
             }
-            Some(table) => Ok(table.keys.get(kid).cloned()),
+            Some(table) => Ok(table.get(kid).cloned()),
         }
     }
 }
 
-/// A withdrawn key works at most this long, while its issuer answers.
-const REFRESH_EVERY: Duration = Duration::from_secs(300);
 /// After a failed attempt; no shorter than the cool-down.
 const RETRY_EVERY: Duration = Duration::from_secs(10);
-/// An issuer may be down this long before its tokens are refused.
-const MAX_STALE: Duration = Duration::from_secs(3600);
 /// How long one request waits for keys it may not need.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(6);
 /// Callers that may wait for a key at the same time, all of them for the same fetch.
 const MAX_LOOK_UPS: usize = 64;
+
+#[cfg(test)]
+impl Jwks {
+    /// Lets the next fetch come at once.
+    pub(super) fn forget_attempts(&self) {
+        self.source.forget_attempts();
+    }
+}

@@ -2,7 +2,6 @@
 //! redirect and trusts one authority, bounded in time and size, and not too often.
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     sync::{
         Arc,
@@ -13,22 +12,16 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::DecodingKey;
+use jsonwebtoken::Algorithm;
 use jwks_client_rs::{JsonWebKey, JsonWebKeySet, JwksClientError, source::JwksSource};
 use reqwest::{Certificate, Client, redirect};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{io::AsyncReadExt as _, time::Instant};
 use url::Url;
 
+use super::key_table::KeyTable;
 use crate::config::{IssuerConfig, KeyLocation, is_trusted_transport};
-
-/// The keys of one successful fetch, ready to verify with. Replaced whole.
-pub(super) struct KeyTable {
-    pub(super) keys: HashMap<String, Arc<DecodingKey>>,
-    pub(super) fetched_at: Instant,
-}
 
 /// A [`JwksSource`] with the manners that `jwks_client_rs` lacks (docs/decisions/0013).
 #[derive(Clone)]
@@ -37,6 +30,7 @@ pub(super) struct KeySource(Arc<Inner>);
 struct Inner {
     issuer: String,
     location: KeyLocation,
+    algorithms: Vec<Algorithm>,
     http: Client,
     /// `jwks_uri` as discovered; forgotten when a fetch from it fails.
     discovered: ArcSwapOption<Url>,
@@ -61,6 +55,19 @@ pub enum UnusableIssuer {
         /// What was wrong.
         cause: String,
     },
+    /// Its keys are to come from a file that cannot be used.
+    #[error("cannot use the key set `{path}` (`jwks_file`) of issuer `{issuer}`: {cause}")]
+    KeyFile {
+        /// The issuer.
+        issuer: String,
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The operating system gave no random bytes for nonces.
+    #[error("the operating system gave no random bytes")]
+    Randomness,
     /// The HTTP client could not be made.
     #[error("cannot make an HTTP client for issuer `{issuer}`: {cause}")]
     Client {
@@ -92,6 +99,8 @@ pub(super) enum FetchFault {
     ForeignMetadata(Url, String),
     #[error("`{0}` is neither https nor loopback")]
     Insecure(Url),
+    #[error("cannot read the key set `{0}`: {1}")]
+    File(PathBuf, String),
 }
 
 impl KeySource {
@@ -99,6 +108,7 @@ impl KeySource {
         Ok(Self(Arc::new(Inner {
             issuer: issuer.identifier.clone(),
             location: issuer.keys.clone(),
+            algorithms: issuer.rules.algorithms.clone(),
             http: client(issuer)?,
             discovered: ArcSwapOption::empty(),
             table: ArcSwapOption::empty(),
@@ -110,6 +120,10 @@ impl KeySource {
 
     pub(super) fn issuer(&self) -> &str {
         &self.0.issuer
+    }
+
+    pub(super) fn unusable_file(&self, path: PathBuf, cause: String) -> UnusableIssuer {
+        UnusableIssuer::KeyFile { issuer: self.0.issuer.clone(), path, cause }
     }
 
     pub(super) fn table(&self) -> Option<Arc<KeyTable>> {
@@ -147,31 +161,41 @@ impl KeySource {
     }
 
     async fn fetch(&self) -> Result<Vec<JsonWebKey>, FetchFault> {
-        let url = self.jwks_url().await?;
-        let set: RawKeySet = self.document(&url).await?;
-        let keys = usable(set.keys);
-        let table = KeyTable {
-            keys: keys.iter().filter_map(verifying_key).collect(),
-            fetched_at: Instant::now(),
-        };
+        let set = self.key_set().await?.keys;
+        let table = KeyTable::new(&set, &self.0.algorithms, self.table().as_deref());
         // An empty set is the issuer's word too: what it published before is withdrawn.
-        if table.keys.is_empty() {
-            tracing::error!(issuer = self.issuer(), %url, "the issuer publishes no usable RS256 key");
+        let (issuer, keys) = (self.issuer(), table.len());
+        if keys == 0 {
+            tracing::error!(issuer, "the issuer publishes no key that is usable as configured");
         } else {
-            tracing::info!(
-                issuer = self.issuer(),
-                keys = table.keys.len(),
-                "issuer's keys fetched"
-            );
+            tracing::info!(issuer, keys, "issuer's keys fetched");
         }
         self.0.table.store(Some(Arc::new(table)));
-        Ok(keys)
+        Ok(set.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect())
+    }
+
+    async fn key_set(&self) -> Result<RawKeySet, FetchFault> {
+        let KeyLocation::File(path) = &self.0.location else {
+            return self.document(&self.jwks_url().await?).await;
+        };
+        let unreadable = |cause: String| FetchFault::File(path.clone(), cause);
+        let mut text = Vec::new();
+        let file = tokio::fs::File::open(path).await.map_err(|e| unreadable(e.to_string()))?;
+        let mut start = file.take(MAX_DOCUMENT_BYTES as u64 + 1);
+        start.read_to_end(&mut text).await.map_err(|e| unreadable(e.to_string()))?;
+        if text.len() > MAX_DOCUMENT_BYTES {
+            return Err(unreadable(format!("it holds more than {MAX_DOCUMENT_BYTES} bytes")));
+        }
+        serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))
     }
 
     async fn jwks_url(&self) -> Result<Url, FetchFault> {
         let base = match &self.0.location {
             KeyLocation::Jwks(url) => return Ok(url.clone()),
             KeyLocation::Discovery(base) => base,
+            KeyLocation::File(path) => {
+                return Err(FetchFault::File(path.clone(), "it is not a URL".to_owned()));
+            }
         };
         if let Some(url) = self.0.discovered.load_full() {
             return Ok((*url).clone());
@@ -275,103 +299,22 @@ fn metadata_urls(base: &Url) -> Vec<Url> {
     paths.into_iter().map(at).collect()
 }
 
-/// The keys that may verify an access token. Others are passed over, so that one odd key does not
-/// spoil the set; of keys that share a `kid` none is used.
-fn usable(keys: Vec<Value>) -> Vec<JsonWebKey> {
-    let text =
-        |key: &Value, member: &str| key.get(member).and_then(Value::as_str).map(str::to_owned);
-    let mut count: HashMap<String, usize> = HashMap::new();
-    for kid in keys.iter().filter_map(|key| text(key, "kid")) {
-        *count.entry(kid).or_default() += 1;
-    }
-    keys.into_iter()
-        .filter(|key| text(key, "kty").as_deref() == Some("RSA"))
-        .filter(|key| key.get("use").is_none() || text(key, "use").as_deref() == Some("sig"))
-        .filter(|key| key.get("alg").is_none() || text(key, "alg").as_deref() == Some("RS256"))
-        .filter(|key| {
-            key.get("key_ops").is_none_or(|ops| {
-                ops.as_array().is_some_and(|a| a.contains(&Value::from("verify")))
-            })
-        })
-        .filter(|key| {
-            text(key, "kid").is_some_and(|kid| !kid.is_empty() && count.get(&kid) == Some(&1))
-        })
-        .filter(|key| text(key, "n").is_some_and(|n| modulus_bits(&n) >= MIN_MODULUS_BITS))
-        .filter_map(|key| serde_json::from_value(key).ok())
-        .collect()
-}
-
-fn modulus_bits(n: &str) -> usize {
-    let bytes = URL_SAFE_NO_PAD.decode(n).unwrap_or_default();
-    let mut significant = bytes.iter().skip_while(|&&byte| byte == 0);
-    match significant.next() {
-        Some(first) => significant.count() * 8 + (8 - first.leading_zeros() as usize),
-        None => 0,
-    }
-}
-
-fn verifying_key(key: &JsonWebKey) -> Option<(String, Arc<DecodingKey>)> {
-    let rsa = key.as_rsa_public_key().ok()?;
-    let verifying = DecodingKey::from_rsa_components(rsa.modulus(), rsa.exponent()).ok()?;
-    Some((key.key_id().to_owned(), Arc::new(verifying)))
-}
-
 /// A key set of a large issuer is a few kilobytes.
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Long enough that strangers cannot use us against an issuer, short enough for a key rotation.
 const COOL_DOWN_MS: u64 = 10_000;
-/// RFC 7518 section 3.3.
-const MIN_MODULUS_BITS: usize = 2048;
+
+#[cfg(test)]
+impl KeySource {
+    pub(super) fn forget_attempts(&self) {
+        self.0.not_before.store(0, Ordering::Release);
+    }
+}
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    fn rsa(kid: &str, more: Value) -> Value {
-        let mut key = json!({
-            "kty": "RSA", "kid": kid, "e": "AQAB",
-            "n": URL_SAFE_NO_PAD.encode([0xC5_u8; 256]),
-        });
-        for (name, value) in more.as_object().unwrap() {
-            key[name] = value.clone();
-        }
-        key
-    }
-
-    fn kids(keys: Vec<Value>) -> Vec<String> {
-        usable(keys).iter().map(|key| key.key_id().to_owned()).collect()
-    }
-
-    #[test]
-    fn odd_keys_are_passed_over_and_do_not_spoil_the_set() {
-        let keys = vec![
-            rsa("plain", json!({})),
-            rsa("signing", json!({ "use": "sig", "alg": "RS256" })),
-            rsa("encrypting", json!({ "use": "enc" })),
-            rsa("other-algorithm", json!({ "alg": "PS256" })),
-            rsa("not-for-verifying", json!({ "key_ops": ["sign"] })),
-            rsa("small", json!({ "n": URL_SAFE_NO_PAD.encode([0xC5_u8; 128]) })),
-            rsa(
-                "padded-small",
-                json!({ "n": URL_SAFE_NO_PAD.encode([vec![0; 128], vec![0xC5; 128]].concat()) }),
-            ),
-            rsa("", json!({})),
-            json!({ "kty": "oct", "kid": "shared-secret", "k": "AAAA" }),
-            json!({ "kty": "AKP", "kid": "from-the-future" }),
-            json!("not even an object"),
-        ];
-        assert_eq!(kids(keys), ["plain", "signing"]);
-    }
-
-    #[test]
-    fn of_keys_that_share_a_kid_none_is_used() {
-        let keys =
-            vec![rsa("a", json!({})), rsa("b", json!({})), rsa("a", json!({ "use": "enc" }))];
-        assert_eq!(kids(keys), ["b"]);
-    }
 
     #[test]
     fn metadata_is_looked_for_where_the_specifications_put_it() {

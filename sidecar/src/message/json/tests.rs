@@ -1,6 +1,6 @@
 //! What is read, what is refused, and that what is written is what was read.
 
-use std::{collections::HashSet, io::Write as _, path::PathBuf};
+use std::collections::HashSet;
 
 use proptest::prelude::*;
 
@@ -8,6 +8,7 @@ use super::{
     reader::{MAX_DEPTH, fold},
     *,
 };
+use crate::vectors;
 
 fn read(text: &str) -> Result<Json, JsonFault> {
     Json::read(text.as_bytes())
@@ -170,14 +171,11 @@ proptest! {
 }
 
 /// nst/JSONTestSuite, `test_parsing`: `n_` must be refused, `y_` read or refused by a limit of
-/// ours, `i_` either. Looked for in `$CEDARGATE_TEST_VECTORS`, else beside the checkout.
+/// ours, `i_` either.
 #[test]
 fn json_test_suite() {
-    let Some(folder) = vectors("jsontestsuite/test_parsing") else {
-        let what = "github.com/nst/JSONTestSuite as $CEDARGATE_TEST_VECTORS/jsontestsuite";
-        // The macros that print are captured, the stream itself is not.
-        drop(writeln!(std::io::stderr(), "skipped: needs {what}"));
-        assert!(std::env::var_os("CEDARGATE_TEST_NOTHING_SKIPPED").is_none(), "needs {what}");
+    let source = "test_parsing of github.com/nst/JSONTestSuite";
+    let Some(folder) = vectors::find("jsontestsuite/test_parsing", source) else {
         return;
     };
     let mut seen = [0; 3];
@@ -205,12 +203,4 @@ fn json_test_suite() {
         }
     }
     assert_eq!(seen, [95, 188, 35]);
-}
-
-fn vectors(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("CEDARGATE_TEST_VECTORS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors")),
-        PathBuf::from,
-    );
-    Some(root.join(folder)).filter(|path| path.is_dir())
 }
