@@ -39,6 +39,8 @@ mod programs;
 mod refusals;
 /// The two scenarios of the source material, through the client and the rehearsed model.
 mod scenarios;
+/// What was wrong with the code of the source material is not wrong with ours.
+mod seed_defects;
 /// What do they ask: bodies and headers that could be read in two ways.
 mod smuggling;
 /// Events pass as they come.

@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     caller::Caller,
-    place::{CLIENT_ID, CLIENT_SECRET, IssuerEntry, Place, bind},
+    place::{CLIENT_ID, CLIENT_SECRET, IssuerEntry, PASSWORD, Place, bind},
     spy::Spy,
 };
 
@@ -35,6 +35,8 @@ pub struct Stack {
     http: reqwest::Client,
     signing_key: SigningKey,
     issuer_keys: KeyRing,
+    authority: LocalAuthority,
+    stopped: watch::Receiver<()>,
     spy: Spy,
     decisions: broadcast::Receiver<Arc<DecisionRecord>>,
     sent: AtomicUsize,
@@ -145,7 +147,7 @@ impl Stack {
         let home = tempfile::tempdir().unwrap();
         let authority = LocalAuthority::generate().unwrap();
         let (running, stopped) = watch::channel(());
-        let place = Place { home: home.path(), authority: &authority, stopped };
+        let place = Place { home: home.path(), authority: &authority, stopped: stopped.clone() };
 
         let gate_listener = bind();
         let gate = gate_listener.local_addr().unwrap();
@@ -186,6 +188,8 @@ impl Stack {
             http,
             signing_key,
             issuer_keys,
+            authority,
+            stopped,
             spy,
             decisions,
             sent: AtomicUsize::new(0),
@@ -224,6 +228,12 @@ impl Stack {
         self.http.clone()
     }
 
+    /// Serves a router over TLS, as a neighbour of the stack's that its parts trust.
+    pub async fn serve(&self, listener: std::net::TcpListener, router: Router) {
+        let (home, stopped) = (self.home.path(), self.stopped.clone());
+        Place { home, authority: &self.authority, stopped }.start_other(listener, router).await;
+    }
+
     /// The spy between gate and upstream.
     pub fn spy(&self) -> &Spy {
         &self.spy
@@ -245,6 +255,11 @@ impl Stack {
             client_id: CLIENT_ID.to_owned(),
             client_secret: CLIENT_SECRET.to_owned(),
         }
+    }
+
+    /// The password of the issuer's users, `demo_user` and `admin_user`.
+    pub fn password(&self) -> &'static str {
+        PASSWORD
     }
 
     /// Claims of a good access token for these scopes.

@@ -268,6 +268,30 @@ mod tests {
         }
     }
 
+    /// The fastest of a few attempts at `name`, as a guesser would measure it.
+    fn fastest(users: &Users, name: &str) -> Duration {
+        let attempt = |_| {
+            let start = Instant::now();
+            users.sign_in(name, "wrong").unwrap_err();
+            start.elapsed()
+        };
+        (0..ATTEMPTS).map(attempt).min().unwrap()
+    }
+
+    #[test]
+    fn a_guess_costs_a_hash_for_known_and_unknown_names_alike() {
+        let [user, _] = Users::demo();
+        let password = Secret::new("right");
+        let cost = HashingCost { memory_kib: 4096, passes: 1 };
+        let dear = Users::new(vec![(user, password)], cost).unwrap();
+        let (known, unknown) = (fastest(&dear, "demo_user"), fastest(&dear, "nobody"));
+        let cheap = fastest(&users(), "demo_user");
+        for (what, took) in [("known", known), ("unknown", unknown)] {
+            assert!(took > 5 * cheap, "{what}: {took:?}, and {cheap:?} with a cheap hash");
+        }
+        assert!(known < 3 * unknown && unknown < 3 * known, "{known:?} and {unknown:?}");
+    }
+
     #[test]
     fn no_password_is_kept() {
         let users = users();
