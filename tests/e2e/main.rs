@@ -11,6 +11,8 @@
 
 /// What must not be linked, what must be documented, what must not be committed.
 mod architecture;
+/// Clients that are described by a document of their own, and what the issuer fetches.
+mod client_documents;
 /// What was promised survives a kill.
 mod durability;
 /// Connections, hosts and origins.
