@@ -49,7 +49,7 @@ struct Arguments {
     #[arg(long, default_value = "certs/authorization-server-key.pem")]
     key: PathBuf,
     /// Lifetime of an access token, in seconds
-    #[arg(long, default_value_t = 3600)]
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86400))]
     token_lifetime_seconds: u64,
     /// Replace the signing key this often, such as 30m; the old one stays published for the
     /// lifetime of a token

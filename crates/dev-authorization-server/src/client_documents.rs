@@ -42,7 +42,7 @@ pub enum ClientDocumentHosts {
 #[derive(Debug)]
 pub(crate) struct ClientDocuments {
     reach: Reach,
-    authority: Option<reqwest::Certificate>,
+    authority: Option<Vec<reqwest::Certificate>>,
     /// Built when first needed: it loads the system's certificates.
     http: OnceLock<Option<reqwest::Client>>,
     /// [`None`] for a document that could not be had.
@@ -90,8 +90,9 @@ impl ClientDocuments {
         let (reach, authority) = match hosts {
             ClientDocumentHosts::Public => (Reach::Public, None),
             ClientDocumentHosts::AlsoLoopback { authority_pem } => {
-                let authority = reqwest::Certificate::from_pem(authority_pem.as_bytes());
-                (Reach::AlsoLoopback, Some(authority.map_err(|_| NotAnAuthority)?))
+                let read = reqwest::Certificate::from_pem_bundle(authority_pem.as_bytes());
+                let authority = read.ok().filter(|certificates| !certificates.is_empty());
+                (Reach::AlsoLoopback, Some(authority.ok_or(NotAnAuthority)?))
             }
         };
         Ok(Self {
@@ -168,7 +169,7 @@ impl ClientDocuments {
             .timeout(FETCH_TIMEOUT)
             .dns_resolver(Arc::new(Guard(self.reach)));
         match &self.authority {
-            Some(authority) => builder.tls_certs_only([authority.clone()]),
+            Some(authority) => builder.tls_certs_only(authority.clone()),
             None => builder,
         }
         .build()

@@ -112,10 +112,14 @@ impl<V> Kept<V> {
     }
 }
 
-fn after(lifetime: Duration) -> Instant {
+/// The end of a lifetime that begins now; of one without end, a century from now, so that what is
+/// too long to add up does not end at once.
+pub(crate) fn after(lifetime: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(lifetime).unwrap_or(now)
+    now.checked_add(lifetime.min(CENTURY)).unwrap_or(now)
 }
+
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -131,6 +135,13 @@ mod tests {
         assert_eq!(store.remove(&Digest::of("a")), None);
         store.insert(Digest::of("b"), 2, HOUR).unwrap();
         assert_eq!(store.get(&Digest::of("b")), Some(2));
+    }
+
+    #[test]
+    fn what_should_last_forever_lasts() {
+        let store = Expiring::new(1);
+        store.insert(Digest::of("a"), 1, Duration::MAX).unwrap();
+        assert_eq!(store.get(&Digest::of("a")), Some(1));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    expiring::{Expiring, Full},
+    expiring::{Expiring, Full, after},
     refusal::Refusal,
     scopes::Scopes,
     secret::{Digest, Secret},
@@ -208,8 +208,7 @@ impl Grants {
     /// Notes an access token made from a grant before it is told to anybody, so that a revocation
     /// at the same moment does not miss it.
     pub(crate) fn note_token(&self, family: &Family, jti: &str) -> Result<(), Refusal> {
-        let now = Instant::now();
-        let until = now.checked_add(self.access_lifetime).unwrap_or(now);
+        let (now, until) = (Instant::now(), after(self.access_lifetime));
         let noted = self.grants.with(&family.key(), |grant| {
             grant.tokens.retain(|(_, until)| *until > now);
             if grant.tokens.len() >= MAX_TOKENS_OF_A_GRANT {

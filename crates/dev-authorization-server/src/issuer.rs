@@ -15,7 +15,7 @@ use crate::{
     clients::Client,
     expiring::Expiring,
     grants::Grants,
-    keys::KeyRing,
+    keys::{KeyRing, MAX_RETIRED},
     parameters::Parameters,
     refusal::Refusal,
     scopes::Scopes,
@@ -33,7 +33,7 @@ pub(crate) struct Issuer {
     pub(crate) lifetimes: Lifetimes,
     pub(crate) users: Arc<Users>,
     /// Passwords being hashed at a time: each takes memory and a core.
-    pub(crate) hashing: Semaphore,
+    pub(crate) hashing: Arc<Semaphore>,
     pub(crate) grants: Grants,
     /// Browsers whose user signed in, by the digest of their cookie.
     pub(crate) sessions: Expiring<String>,
@@ -59,6 +59,12 @@ impl Issuer {
         {
             return Err(NotPrepared::Namesakes(user.name.clone()));
         }
+        let lifetime = config.lifetimes.access_token;
+        if let Some(period) = config.rotate_every
+            && period.saturating_mul(MAX_RETIRED) <= lifetime
+        {
+            return Err(NotPrepared::RotatesTooOften { period, lifetime });
+        }
         let of_users = config.users.iter().flat_map(|user| &user.scopes).map(String::as_str);
         let mut scopes: BTreeSet<String> =
             config.clients.scopes().chain(of_users).map(str::to_owned).collect();
@@ -71,7 +77,7 @@ impl Issuer {
             grants: Grants::new(config.lifetimes.refresh_token, config.lifetimes.access_token),
             lifetimes: config.lifetimes,
             users: Arc::new(config.users),
-            hashing: Semaphore::new(MAX_HASHING),
+            hashing: Arc::new(Semaphore::new(MAX_HASHING)),
             sessions: Expiring::new(MAX_SESSIONS),
             assertions: Expiring::new(MAX_ASSERTIONS),
             registered: Expiring::new(MAX_REGISTERED),

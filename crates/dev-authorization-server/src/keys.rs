@@ -11,6 +11,7 @@ use jsonwebtoken::{
 };
 use serde_json::Value;
 
+use crate::expiring::after;
 use crate::signing::{ACCESS_TOKEN_TYPE, SigningError, SigningKey};
 
 /// All keys of one issuer. Clones are handles on the same ring.
@@ -68,11 +69,11 @@ impl KeyRing {
                 keys.current = new;
             }
             OldKey::StaysFor(lifetime) => {
-                if keys.retired.len() >= MAX_RETIRED {
+                if keys.retired.len() >= MAX_RETIRED as usize {
                     return Err(RotationFailed::TooSoon);
                 }
                 let replaced = std::mem::replace(&mut keys.current, new);
-                keys.retired.push((replaced, now.checked_add(lifetime).unwrap_or(now)));
+                keys.retired.push((replaced, after(lifetime)));
             }
         }
         Ok(kid)
@@ -112,7 +113,7 @@ impl KeyRing {
 }
 
 /// Beyond this, verifiers with a limit on the size of a key set would refuse ours.
-const MAX_RETIRED: usize = 16;
+pub(crate) const MAX_RETIRED: u32 = 16;
 
 #[cfg(test)]
 mod tests {

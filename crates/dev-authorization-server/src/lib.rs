@@ -133,6 +133,17 @@ pub enum NotPrepared {
     /// Tokens need an audience.
     #[error("no resource to issue tokens for")]
     NoResource,
+    /// Old keys are needed for longer than so many new ones can wait.
+    #[error(
+        "keys that change every {period:?} do not go with tokens that last {lifetime:?}: at most {} old ones are published",
+        keys::MAX_RETIRED
+    )]
+    RotatesTooOften {
+        /// `rotate_every`.
+        period: Duration,
+        /// Of an access token.
+        lifetime: Duration,
+    },
     /// A client's own tokens would look like this user's.
     #[error("a client and a user are both called `{0}`")]
     Namesakes(String),
@@ -186,6 +197,7 @@ pub async fn run(
     });
     let served = axum_server::from_tcp_rustls(listener, tls)?
         .handle(handle)
+        .first_request_timeout(REQUEST_TIMEOUT)
         .serve(router(issuer, test_endpoints).into_make_service())
         .await;
     if let Some(rotation) = rotation {

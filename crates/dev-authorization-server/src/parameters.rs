@@ -46,7 +46,12 @@ impl Parameters {
         self.all(name).next()
     }
 
-    /// The parameters but one, encoded again.
+    /// The parameters, encoded in the one way that browsers do not change.
+    pub(crate) fn encoded(&self) -> String {
+        self.without("")
+    }
+
+    /// The parameters but one.
     pub(crate) fn without(&self, name: &str) -> String {
         let kept = self.0.iter().filter(|(n, _)| n != name);
         form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()

@@ -55,8 +55,8 @@ impl RedirectUri {
             // A URL with a host takes any port.
             url.set_port(None).is_ok().then_some(url)
         };
+        // What is registered with `http` is on loopback: `parse` takes no other.
         self.url.scheme() == "http"
-            && is_loopback(&self.url)
             && same_but_for_the_port(&self.url) == same_but_for_the_port(&named.url)
     }
 
@@ -65,11 +65,14 @@ impl RedirectUri {
         is_loopback(&self.url)
     }
 
-    /// What a content security policy calls the place it leads to.
+    /// What a content security policy calls the place it leads to; it has no word for an IPv6
+    /// address but its scheme.
     pub(crate) fn source_expression(&self) -> String {
-        match self.url.scheme() {
-            "https" | "http" => self.url.origin().ascii_serialization(),
-            scheme => format!("{scheme}:"),
+        match (self.url.scheme(), self.url.host()) {
+            ("https" | "http", Some(Host::Domain(_) | Host::Ipv4(_))) => {
+                self.url.origin().ascii_serialization()
+            }
+            (scheme, _) => format!("{scheme}:"),
         }
     }
 

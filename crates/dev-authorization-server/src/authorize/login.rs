@@ -98,9 +98,11 @@ async fn verify(
     name: String,
     password: String,
 ) -> Result<Result<String, SignInRefused>, Refusal> {
-    let _slot = issuer.hashing.acquire().await.map_err(|_| Refusal::Internal)?;
+    let slot = Arc::clone(&issuer.hashing).acquire_owned().await.map_err(|_| Refusal::Internal)?;
     let users = Arc::clone(&issuer.users);
     tokio::task::spawn_blocking(move || {
+        // Held to the end of the hash: whoever hangs up does not stop it.
+        let _slot = slot;
         users.sign_in(&name, &password).map(|user| user.name.clone())
     })
     .await

@@ -16,7 +16,7 @@ pub(super) struct AuthorizationRequest {
     pub(super) resources: Vec<String>,
     pub(super) challenge: String,
     pub(super) prompt: Prompt,
-    /// The request as it came.
+    /// The request, encoded anew: whatever a browser makes of it, it is the same for every step.
     pub(super) query: String,
 }
 
@@ -59,7 +59,7 @@ impl AuthorizationRequest {
         let Some(prompt) = Prompt::read(parameters.one("prompt").unwrap_or_default()) else {
             return refused(("invalid_request", "prompt none stands alone"));
         };
-        let challenge = challenge.to_owned();
+        let (challenge, query) = (challenge.to_owned(), parameters.encoded());
         Ok(Self { client, return_address, scopes, resources, challenge, prompt, query })
     }
 

@@ -246,8 +246,16 @@ async fn a_name_that_is_markup_is_text() {
         assert!(!page.body.contains("<script"), "{}", page.body);
         assert!(page.body.contains("&lt;script&gt;"), "{}", page.body);
     }
-    // A query as a browser would never send it.
-    let raw = format!("{query}&x=%22%3E%3Cscript%3E&y='");
-    let page = bench.get(&format!("/authorize?{raw}"), None).await;
-    assert!(!page.body.contains("<script"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_query_that_browsers_encode_otherwise_is_the_same_query() {
+    let bench = Bench::new();
+    let (raw, encoded) = ("&x='~*()%20", "&x=%27%7E*%28%29+");
+    let (cookie, page) = bench.signed_in(&format!("{}{raw}", query(&[])), "demo_user").await;
+    let form = [("seal", page.seal()), ("decision", "allow".to_owned())];
+    let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let path = format!("/authorize/consent?{}{encoded}", query(&[]));
+    let reply = bench.post(&path, Some(&cookie), &form).await;
+    assert!(reply.returned("code").is_some());
 }

@@ -101,15 +101,12 @@ async fn the_metadata_says_what_there_is() {
     }
 }
 
-#[test]
-fn a_client_cannot_have_a_users_name() {
-    let mut clients = usual_clients();
-    clients[0].id = "admin_user".to_owned();
+fn prepared(change: impl FnOnce(&mut Config)) -> Result<Issuer, crate::NotPrepared> {
     let people = Users::demo().map(|user| (user, Secret::new(PASSWORD)));
-    let refused = Issuer::prepare(Config {
+    let mut config = Config {
         issuer: ISSUER.to_owned(),
         resources: vec![RESOURCE.to_owned()],
-        clients: Clients::new(clients),
+        clients: Clients::new(usual_clients()),
         users: Users::new(people.into(), HashingCost { memory_kib: 8, passes: 1 }).unwrap(),
         default_scopes: Vec::new(),
         keys: KeyRing::new(signing_key()),
@@ -117,6 +114,45 @@ fn a_client_cannot_have_a_users_name() {
         lifetimes: Lifetimes::default(),
         client_metadata: ClientDocumentHosts::Public,
         test_endpoints: TestEndpoints::Absent,
+    };
+    change(&mut config);
+    Issuer::prepare(config)
+}
+
+#[test]
+fn a_configuration_that_contradicts_itself_is_refused() {
+    use crate::NotPrepared;
+    assert!(prepared(|_| {}).is_ok());
+    assert!(matches!(prepared(|c| c.resources.clear()), Err(NotPrepared::NoResource)));
+    let namesake = prepared(|c| {
+        let mut clients = usual_clients();
+        clients[0].id = "admin_user".to_owned();
+        c.clients = Clients::new(clients);
     });
-    assert!(matches!(refused, Err(crate::NotPrepared::Namesakes(name)) if name == "admin_user"));
+    assert!(matches!(namesake, Err(NotPrepared::Namesakes(name)) if name == "admin_user"));
+    for (seconds, good) in [(0, false), (60, false), (225, false), (226, true)] {
+        let rotating = prepared(|c| c.rotate_every = Some(Duration::from_secs(seconds)));
+        assert_eq!(rotating.is_ok(), good, "an hour's tokens, and a new key every {seconds} s");
+    }
+    let client_metadata =
+        ClientDocumentHosts::AlsoLoopback { authority_pem: "nonsense".to_owned() };
+    let authority = prepared(|c| c.client_metadata = client_metadata);
+    assert!(matches!(authority, Err(NotPrepared::Authority(_))));
+}
+
+#[tokio::test]
+async fn the_clock_rotates_keys_and_keeps_the_old_ones() {
+    let keys = KeyRing::new(signing_key());
+    let lifetime = Duration::from_secs(60);
+    let period = Duration::from_millis(1);
+    let rotating = tokio::spawn(crate::rotation::rotate_every(keys.clone(), period, lifetime));
+    for _ in 0..600 {
+        if keys.jwks().keys.len() > 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rotating.abort();
+    assert!(keys.jwks().keys.len() > 2, "two new keys and the first");
+    assert_ne!(keys.current().kid(), signing_key().kid());
 }
