@@ -223,7 +223,7 @@ async fn the_issuer_tells_its_secrets_to_one_file_and_serves() {
     assert!(told.contains(&format!("issuer {url}\n")), "{told}");
     assert!(told.contains("user demo_user  password one=two "), "{told}");
     let line = told.lines().find(|line| line.starts_with("client mcp-secure-client ")).unwrap();
-    let secret = line.rsplit(' ').next().unwrap();
+    let secret = line.split("secret ").nth(1).unwrap().split(' ').next().unwrap();
     let form = [("grant_type", "client_credentials")];
     let asked = stack.http().post(format!("{url}/token")).form(&form);
     let asked = asked.basic_auth("mcp-secure-client", Some(secret)).send().await.unwrap();

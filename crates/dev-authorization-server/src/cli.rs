@@ -175,7 +175,8 @@ fn passwords(file: Option<&Path>) -> anyhow::Result<Vec<(User, Secret)>> {
 fn announcement(issuer: &str, clients: &Clients, people: &[(User, Secret)]) -> String {
     let mut text = format!("issuer {issuer}\n");
     for (id, secret) in clients.secrets() {
-        text.push_str(&format!("client {id}  secret {}\n", secret.expose()));
+        let scopes = clients.scopes_of(id).join(" ");
+        text.push_str(&format!("client {id}  secret {}  may ask for {scopes}\n", secret.expose()));
     }
     for (user, password) in people {
         let (name, scopes) = (&user.name, user.scopes.join(" "));

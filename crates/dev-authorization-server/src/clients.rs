@@ -57,11 +57,14 @@ pub enum Standing {
 
 impl Client {
     pub(crate) fn may_ask_for(&self, scope: &str) -> bool {
+        self.is_stranger() || self.allowed_scopes().iter().any(|allowed| allowed == scope)
+    }
+
+    /// A configured client's ceiling.
+    fn allowed_scopes(&self) -> &[String] {
         match &self.standing {
-            Standing::Configured { allowed_scopes, .. } => {
-                allowed_scopes.iter().any(|allowed| allowed == scope)
-            }
-            Standing::Stranger { .. } => true,
+            Standing::Configured { allowed_scopes, .. } => allowed_scopes,
+            Standing::Stranger { .. } => &[],
         }
     }
 
@@ -133,13 +136,12 @@ impl Clients {
     }
 
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .flat_map(|client| match &client.standing {
-                Standing::Configured { allowed_scopes, .. } => allowed_scopes.iter(),
-                Standing::Stranger { .. } => [].iter(),
-            })
-            .map(String::as_str)
+        self.0.iter().flat_map(|client| client.allowed_scopes()).map(String::as_str)
+    }
+
+    pub(crate) fn scopes_of(&self, id: &str) -> Vec<&str> {
+        let of_it = self.0.iter().filter(|client| client.id == id);
+        of_it.flat_map(|client| client.allowed_scopes()).map(String::as_str).collect()
     }
 
     pub(crate) fn into_table(self) -> HashMap<String, std::sync::Arc<Client>> {
