@@ -31,3 +31,11 @@ certs *arguments:
 footprint:
     cargo build --release --package demo --package sidecar
     CEDARGATE_TEST_GATE=$PWD/target/release/cedargate cargo test --package tests footprint -- --nocapture
+
+# What it costs to know who is asking
+bench:
+    cargo bench -p tests --bench token
+
+# Every fuzz target for some seconds
+fuzz seconds="10":
+    tests/fuzz/run {{seconds}}

@@ -18,7 +18,8 @@ use serde::Deserialize;
 use url::Url;
 
 pub(crate) use issuer::{
-    ClaimPath, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules, TokenType,
+    ClaimPath, IntrospectionConfig, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules,
+    TokenType,
 };
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
@@ -33,6 +34,7 @@ pub struct Config {
     pub(crate) upstream: UpstreamConfig,
     pub(crate) answers: AnswerConfig,
     pub(crate) limits: Limits,
+    pub(crate) admin: Option<AdminConfig>,
     /// How the log is written.
     pub log_format: LogFormat,
 }
@@ -57,6 +59,14 @@ pub(crate) struct ResourceConfig {
     pub(crate) dpop_nonces: bool,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) allowed_hosts: Vec<String>,
+}
+
+/// The listener for operators.
+#[derive(Debug, Clone)]
+pub(crate) struct AdminConfig {
+    pub(crate) address: SocketAddr,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) revocations: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -171,19 +181,19 @@ impl ResourceConfig {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl ResourceConfig {
     /// A resource of which nothing is configured but where it is.
-    pub(crate) fn for_test(url: &str) -> Self {
-        Self {
+    pub(crate) fn at(url: &str) -> Option<Self> {
+        Some(Self {
             identifier: url.to_owned(),
-            public_url: url.parse().unwrap(),
+            public_url: url.parse().ok()?,
             scopes_supported: None,
             initial_scopes: Vec::new(),
             dpop_nonces: false,
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
-        }
+        })
     }
 }
 

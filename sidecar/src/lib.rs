@@ -11,10 +11,12 @@
 //! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
 //! - `answer`: narrows lists, streams the rest.
+//! - `admin`: readiness and revocation, for operators, on a listener of its own.
 //! - `rejection`: every refusal, its reason, status and challenge.
 //!
 //! [`Gate::prepare`] reads and checks everything a configuration names; [`run`] serves.
 
+mod admin;
 mod answer;
 mod authz;
 pub mod cli;
@@ -26,6 +28,8 @@ mod message;
 mod metadata;
 mod neighbours;
 mod rejection;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod upstream;
 #[cfg(test)]
@@ -43,16 +47,19 @@ pub use authz::{Authorized, PolicyError};
 pub use config::{Config, ConfigError, LogFormat};
 pub use ledger::{Decision, DecisionRecord};
 pub use message::Message;
-pub use token::{BearerToken, Claims, UnusableIssuer};
+pub use token::{BearerToken, Claims, UnusableIssuer, UnusableJournal};
 pub use upstream::{UnusableKey, UnusableUpstream};
 
+pub use admin::UnusableSecret;
+use admin::{Admin, Secret};
 use authz::PolicyStore;
+use config::AdminConfig;
 use enforce::Enforcer;
 use ledger::Ledger;
 use metadata::ResourceMetadata;
 use neighbours::Neighbours;
 use rejection::Manner;
-use token::TokenVerifier;
+use token::{Revocations, TokenVerifier};
 use upstream::Upstream;
 
 /// A gate ready to serve: its configuration is whole, its policies are loaded and validated.
@@ -61,6 +68,7 @@ pub struct Gate {
     enforcer: Arc<Enforcer>,
     endpoint: String,
     tls: RustlsConfig,
+    admin: Option<(AdminConfig, Admin)>,
 }
 
 /// Why a gate cannot start. Nothing has been changed or opened then.
@@ -82,6 +90,12 @@ pub enum StartError {
     /// An issuer cannot be used as configured.
     #[error(transparent)]
     Issuer(#[from] UnusableIssuer),
+    /// The journal of revocations cannot be used.
+    #[error(transparent)]
+    Revocations(#[from] UnusableJournal),
+    /// The operator's token cannot be used.
+    #[error(transparent)]
+    Operator(#[from] UnusableSecret),
     /// The upstream cannot be used as configured.
     #[error(transparent)]
     Upstream(#[from] UnusableUpstream),
@@ -99,9 +113,13 @@ impl Gate {
             key: listener.key.clone(),
             cause,
         })?;
+        let journal = config.admin.as_ref().and_then(|admin| admin.revocations.as_deref());
+        let revocations = Revocations::load(journal)?;
+        let secret = config.admin.as_ref().and_then(|admin| admin.token_file.as_ref());
+        let secret = secret.map(Secret::read).transpose()?;
         let enforcer = Enforcer {
             neighbours: Neighbours::new(&config.resource),
-            verifier: TokenVerifier::new(&config.issuers, &config.resource)?,
+            verifier: TokenVerifier::new(&config.issuers, &config.resource, revocations)?,
             policies: PolicyStore::load(config)?,
             ledger: Ledger::new(),
             upstream: Upstream::new(config)?,
@@ -115,11 +133,9 @@ impl Gate {
                 tracing::warn!(?key_set, %cause, "no keys yet; tokens of this issuer are refused");
             }
         }
-        Ok(Self {
-            enforcer: Arc::new(enforcer),
-            endpoint: config.resource.public_url.path().to_owned(),
-            tls,
-        })
+        let enforcer = Arc::new(enforcer);
+        let admin = config.admin.clone().map(|admin| (admin, Admin::new(&enforcer, secret)));
+        Ok(Self { enforcer, admin, endpoint: config.resource.public_url.path().to_owned(), tls })
     }
 
     /// Decisions as they are made, for a subscriber in this process. One that lags loses the
@@ -145,7 +161,17 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Gate { enforcer, endpoint, tls } = gate;
+    let Gate { enforcer, endpoint, tls, admin } = gate;
+    let admin = match admin {
+        Some((config, admin)) => {
+            let address = config.address;
+            let listener = config.bind().map_err(|cause| {
+                io::Error::other(format!("cannot listen on `{address}` (`admin.address`): {cause}"))
+            })?;
+            Some((admin, listener))
+        }
+        None => None,
+    };
     // Dropped at the end, which stops them.
     let mut background = JoinSet::new();
     let following = Arc::clone(&enforcer);
@@ -155,6 +181,13 @@ pub async fn run(
         futures::future::join_all(refreshing.verifier.key_sets().map(token::Jwks::keep_fresh))
             .await;
     });
+    if let Some((admin, listener)) = admin {
+        background.spawn(async move {
+            if let Err(error) = admin.serve(listener).await {
+                tracing::error!(%error, "the operators' listener failed");
+            }
+        });
+    }
     tokio::select! {
         outcome = edge::serve(enforcer, &endpoint, listener, tls, shutdown) => outcome,
         // Keys and policies that nobody follows any more grow stale without a word.

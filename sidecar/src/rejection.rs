@@ -34,6 +34,9 @@ pub(crate) enum Rejection {
     NotYetActive,
     WrongAudience,
     MalformedClaims,
+    Inactive,
+    Revoked,
+    IntrospectionUnavailable,
     NoProof,
     InvalidProof,
     ReplayedProof,
@@ -130,6 +133,9 @@ impl Rejection {
             Self::NotYetActive => "not-yet-active",
             Self::WrongAudience => "wrong-audience",
             Self::MalformedClaims => "malformed-claims",
+            Self::Inactive => "inactive-token",
+            Self::Revoked => "revoked",
+            Self::IntrospectionUnavailable => "introspection-unavailable",
             Self::NoProof => "no-proof",
             Self::InvalidProof => "invalid-proof",
             Self::ReplayedProof => "replayed-proof",
@@ -193,7 +199,9 @@ impl Rejection {
             Self::WrongHost => plain(StatusCode::MISDIRECTED_REQUEST),
             Self::ForeignOrigin => plain(StatusCode::FORBIDDEN),
             Self::NotPost => plain(StatusCode::METHOD_NOT_ALLOWED),
-            Self::Overloaded | Self::KeysUnavailable => plain(StatusCode::SERVICE_UNAVAILABLE),
+            Self::Overloaded | Self::KeysUnavailable | Self::IntrospectionUnavailable => {
+                plain(StatusCode::SERVICE_UNAVAILABLE)
+            }
             Self::NoToken
             | Self::MalformedToken
             | Self::WrongTokenType
@@ -207,6 +215,8 @@ impl Rejection {
             | Self::NotYetActive
             | Self::WrongAudience
             | Self::MalformedClaims
+            | Self::Inactive
+            | Self::Revoked
             | Self::NoProof
             | Self::InvalidProof
             | Self::ReplayedProof
@@ -262,6 +272,11 @@ impl Rejection {
             Self::NotYetActive => "the access token is not active yet",
             Self::WrongAudience => "the access token is for another resource",
             Self::MalformedClaims => "a claim of the access token is missing or of the wrong type",
+            Self::Inactive => "the access token is not active at its issuer",
+            Self::Revoked => "the access token has been revoked",
+            Self::IntrospectionUnavailable => {
+                "the issuer cannot be asked about the access token, try again"
+            }
             Self::NoProof => "this access token needs proof of possession of its key",
             Self::InvalidProof => "the DPoP proof does not fit this request and its access token",
             Self::ReplayedProof => "this DPoP proof was used before",

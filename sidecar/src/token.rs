@@ -8,18 +8,22 @@
 //! - `jws`: the token in its parts, and their signature.
 //! - `claims`: what it says, by type and by its issuer's rules.
 //! - `known`: tokens that were verified before.
+//! - `introspection`: tokens about which their issuer must be asked.
+//! - `revocation`: tokens that are refused before their time.
 //! - `proof`, `dpop`: whether a token that is bound to a key is in the hands of who holds the key.
 //! - `jwks`, `key_source`, `key_table`: the issuer's keys, fetched, kept fresh and ready to use.
 
 mod bearer;
 mod claims;
 mod dpop;
+mod introspection;
 mod jwks;
 mod jws;
 mod key_source;
 mod key_table;
 mod known;
 mod proof;
+mod revocation;
 
 use std::{fmt, sync::Arc};
 
@@ -32,14 +36,18 @@ use crate::{
 };
 pub use bearer::BearerToken;
 pub use claims::Claims;
-pub(crate) use jwks::Jwks;
+pub(crate) use jwks::{Jwks, KeyState};
 pub use key_source::UnusableIssuer;
 
 use claims::claimed_issuer;
 pub(crate) use dpop::PROOF_ALGORITHM_NAMES;
 use dpop::{Nonces, ProofChecker};
+use introspection::Introspection;
 use jws::{JoseHeader, Jws};
-use known::{KnownToken, KnownTokens, digest_of};
+use known::{KnownToken, KnownTokens, TokenDigest, digest_of};
+pub use revocation::UnusableJournal;
+use revocation::name_of;
+pub(crate) use revocation::{NotRevoked, Revocation, Revocations};
 
 /// Verifies access tokens of the configured issuers.
 pub(crate) struct TokenVerifier {
@@ -47,12 +55,14 @@ pub(crate) struct TokenVerifier {
     audience: String,
     known: KnownTokens,
     proofs: ProofChecker,
+    revocations: Revocations,
 }
 
 struct TrustedIssuer {
     identifier: String,
     rules: TokenRules,
     jwks: Jwks,
+    introspection: Option<Introspection>,
 }
 
 impl fmt::Debug for TokenVerifier {
@@ -74,6 +84,7 @@ impl TokenVerifier {
     pub(crate) fn new(
         issuers: &[IssuerConfig],
         resource: &ResourceConfig,
+        revocations: Revocations,
     ) -> Result<Self, UnusableIssuer> {
         let issuers = issuers
             .iter()
@@ -82,6 +93,10 @@ impl TokenVerifier {
                     identifier: issuer.identifier.clone(),
                     rules: issuer.rules.clone(),
                     jwks: Jwks::new(issuer)?,
+                    introspection: match &issuer.introspection {
+                        Some(config) => Some(Introspection::new(issuer, config)?),
+                        None => None,
+                    },
                 })
             })
             .collect::<Result<_, UnusableIssuer>>()?;
@@ -94,6 +109,7 @@ impl TokenVerifier {
             audience: resource.identifier().to_owned(),
             known: KnownTokens::new(),
             proofs: ProofChecker::new(&resource.public_url, nonces),
+            revocations,
         })
     }
 
@@ -102,28 +118,58 @@ impl TokenVerifier {
         self.issuers.iter().map(|issuer| &issuer.jwks)
     }
 
+    /// What an operator is told of every issuer's keys.
+    pub(crate) fn key_states(&self) -> impl Iterator<Item = KeyState> {
+        self.key_sets().map(Jwks::state)
+    }
+
+    /// The revocations in force.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
     /// Verifies `token`, which came with `head`, and consumes it.
     pub(crate) async fn verify(
         &self,
         token: BearerToken,
         head: &Parts,
     ) -> Result<Arc<Claims>, Rejection> {
-        let claims = self.claims_of(&token).await?;
+        let digest = digest_of(token.as_str());
+        let claims = self.claims_of(token.as_str(), &digest).await?;
+        self.revocations.require_none_of(&claims, &digest)?;
         claims.confirmation().require(head, token.scheme(), token.as_str(), &self.proofs)?;
         Ok(claims)
     }
 
-    async fn claims_of(&self, token: &BearerToken) -> Result<Arc<Claims>, Rejection> {
-        let digest = digest_of(token.as_str());
-        if let Some(known) = self.known.get(&digest) {
+    /// What revokes `token`, if it is good: a token that is not needs no revocation.
+    pub(crate) async fn revocation_of(&self, token: &str) -> Option<Revocation> {
+        let digest = digest_of(token);
+        let claims = self.claims_of(token, &digest).await.ok()?;
+        let until = Some(claims.expires_at());
+        Some(match claims.jti() {
+            Some(jti) => {
+                Revocation::Token { issuer: claims.iss().to_owned(), jti: jti.to_owned(), until }
+            }
+            None => Revocation::Digest { sha256: name_of(&digest), until },
+        })
+    }
+
+    async fn claims_of(&self, token: &str, digest: &TokenDigest) -> Result<Arc<Claims>, Rejection> {
+        if let Some(known) = self.known.get(digest) {
             if let Some(claims) = self.still_good(&known)? {
                 return Ok(claims);
             }
-            self.known.forget(&digest);
+            self.known.forget(digest);
+        }
+        // At most one issuer is asked about tokens, and only about those that say nothing.
+        let asked = self.issuers.iter().find_map(|i| Some((i, i.introspection.as_ref()?)));
+        if let Some((issuer, introspection)) = asked.filter(|_| is_opaque(token)) {
+            let TrustedIssuer { rules, .. } = issuer;
+            return introspection.claims_of(token, digest, rules, &self.audience).await;
         }
         let known = self.verify_anew(token).await?;
         let claims = Arc::clone(&known.claims);
-        self.known.remember(digest, known);
+        self.known.remember(*digest, known);
         Ok(claims)
     }
 
@@ -138,8 +184,8 @@ impl TokenVerifier {
         Ok((same && known.claims.is_current()).then(|| Arc::clone(&known.claims)))
     }
 
-    async fn verify_anew(&self, token: &BearerToken) -> Result<KnownToken, Rejection> {
-        let jws = Jws::read(token.as_str())?;
+    async fn verify_anew(&self, token: &str) -> Result<KnownToken, Rejection> {
+        let jws = Jws::read(token)?;
         let claimed = jws.claimed()?;
         // Keys belong to an issuer, so a token of a stranger causes no look-up at all.
         let iss = claimed_issuer(&claimed)?;
@@ -186,6 +232,41 @@ impl TrustedIssuer {
         };
         if right { Ok(algorithm) } else { Err(Rejection::WrongTokenType) }
     }
+}
+
+/// What fuzz targets reach: the readers of what strangers send.
+#[cfg(feature = "testing")]
+mod readers {
+    use jsonwebtoken::Algorithm;
+
+    use super::{TokenVerifier, jws::Jws, key_source, key_table::KeyTable};
+
+    impl TokenVerifier {
+        pub(crate) fn forget_known(&self) {
+            self.known.clear();
+        }
+    }
+
+    pub(crate) fn read_token(text: &str) {
+        if let Ok(jws) = Jws::read(text) {
+            drop(jws.claimed());
+        }
+    }
+
+    pub(crate) fn read_key_set(text: &[u8], algorithms: &[Algorithm]) {
+        if let Ok(keys) = key_source::read_set(text) {
+            let table = KeyTable::new(&keys, algorithms, None);
+            let again = KeyTable::new(&keys, algorithms, Some(&table));
+            assert_eq!(table.len(), again.len(), "the same set, the same keys");
+        }
+    }
+}
+#[cfg(feature = "testing")]
+pub(crate) use readers::{read_key_set, read_token};
+
+/// Whether a token has not the form of a signed one (RFC 7515 section 3.1).
+fn is_opaque(token: &str) -> bool {
+    token.split('.').count() != 3
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ mod possession;
 mod programs;
 /// Refusals: status, challenge, body, as documented.
 mod refusals;
+/// Tokens refused before their time, and tokens about which their issuer must be asked.
+mod revocation;
 /// The two scenarios of the source material, through the client and the rehearsed model.
 mod scenarios;
 /// What was wrong with the code of the source material is not wrong with ours.

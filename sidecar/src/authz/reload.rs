@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeSet,
     path::{self, Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub(crate) struct PolicyStore {
     current: ArcSwap<Policies>,
     /// Of the files just before they were loaded for the first time.
     first_fingerprint: u64,
+    /// Whether the files say something else that could not be loaded.
+    stale: AtomicBool,
 }
 
 impl PolicyStore {
@@ -36,12 +41,22 @@ impl PolicyStore {
     pub(crate) fn load(config: &Config) -> Result<Self, PolicyError> {
         let first_fingerprint = source::fingerprint(&config.policies);
         let current = ArcSwap::from_pointee(Policies::load(config)?);
-        Ok(Self { config: config.clone(), current, first_fingerprint })
+        Ok(Self {
+            config: config.clone(),
+            current,
+            first_fingerprint,
+            stale: AtomicBool::new(false),
+        })
     }
 
     /// The snapshot in force; one request uses one from start to end.
     pub(crate) fn current(&self) -> Arc<Policies> {
         self.current.load_full()
+    }
+
+    /// Whether the files say something else than what is in force.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
     }
 
     /// Follows the files for as long as it is polled. SIGHUP reloads too.
@@ -100,6 +115,7 @@ impl PolicyStore {
             Ok(Ok(policies)) => {
                 let summary = policies.summary().clone();
                 self.current.store(Arc::new(policies));
+                self.stale.store(false, Ordering::Release);
                 let (policies, files) = (summary.policies, summary.files);
                 tracing::info!(policies, files, "policies reloaded");
                 return;
@@ -107,6 +123,7 @@ impl PolicyStore {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
+        self.stale.store(true, Ordering::Release);
         tracing::error!(error = refused, "policies NOT reloaded, the last good set stays in force");
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct IssuerConfig {
     pub(crate) keys: KeyLocation,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) rules: TokenRules,
+    pub(crate) introspection: Option<IntrospectionConfig>,
     pub(crate) refresh_every: Duration,
     pub(crate) max_stale: Duration,
 }
@@ -31,6 +32,16 @@ pub(crate) enum KeyLocation {
     Jwks(Url),
     /// In a file, for networks without a way to the issuer.
     File(PathBuf),
+}
+
+/// How the issuer is asked about tokens that say nothing by themselves (RFC 7662).
+#[derive(Debug, Clone)]
+pub(crate) struct IntrospectionConfig {
+    pub(crate) url: Url,
+    pub(crate) client_id: String,
+    pub(crate) client_secret_file: PathBuf,
+    /// How long an answer counts, and so how long a revoked token may still work.
+    pub(crate) cache_for: Duration,
 }
 
 /// What makes a token of this issuer acceptable.
@@ -121,10 +132,21 @@ pub(super) struct RawIssuer {
     proof: ProofOfPossession,
     #[serde(default)]
     claims: ClaimMapping,
+    introspection: Option<RawIntrospection>,
     #[serde(default = "five_minutes", with = "humantime_serde")]
     refresh_every: Duration,
     #[serde(default = "an_hour", with = "humantime_serde")]
     max_stale: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawIntrospection {
+    url: String,
+    client_id: String,
+    client_secret_file: PathBuf,
+    #[serde(default = "half_a_minute", with = "humantime_serde")]
+    cache_for: Duration,
 }
 
 fn rs256() -> Vec<String> {
@@ -159,6 +181,20 @@ pub(super) fn issuers(
         }
         let keys = key_location(&raw, folder, &key, problems);
         let rules = token_rules(&raw, &key, problems);
+        if raw.introspection.is_some() && issuers.iter().any(|i| i.introspection.is_some()) {
+            problems.add(
+                key("introspection"),
+                "can be configured for one issuer only: an opaque token does not say whose it is",
+            );
+        }
+        let introspection = raw.introspection.and_then(|raw| {
+            Some(IntrospectionConfig {
+                url: problems.trusted_url(&key("introspection.url"), &raw.url)?,
+                client_id: raw.client_id,
+                client_secret_file: folder.join(raw.client_secret_file),
+                cache_for: raw.cache_for,
+            })
+        });
         if raw.refresh_every < LEAST_REFRESH {
             problems.add(key("refresh_every"), "must be at least ten seconds");
         }
@@ -171,6 +207,7 @@ pub(super) fn issuers(
                 keys,
                 ca: raw.ca.map(|ca| folder.join(ca)),
                 rules,
+                introspection,
                 refresh_every: raw.refresh_every,
                 max_stale: raw.max_stale,
             });
@@ -262,10 +299,10 @@ const LEAST_REFRESH: Duration = Duration::from_secs(10);
 /// Beyond, an expired token is simply accepted.
 const MOST_LEEWAY: Duration = Duration::from_secs(60);
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl TokenRules {
     /// What an issuer has of which nothing is configured.
-    pub(crate) fn for_test() -> Self {
+    pub(crate) fn usual() -> Self {
         Self {
             audiences: None,
             algorithms: vec![Algorithm::RS256],

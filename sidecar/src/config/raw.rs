@@ -14,7 +14,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::{
-    AnswerConfig, Config, Disclosure, IssuerConfig, Limits, ListenerConfig, LogFormat,
+    AdminConfig, AnswerConfig, Config, Disclosure, IssuerConfig, Limits, ListenerConfig, LogFormat,
     PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig, UpstreamConfig,
     UpstreamIdentity,
     issuer::{RawIssuer, issuers},
@@ -32,8 +32,17 @@ pub(super) struct RawConfig {
     answers: RawAnswers,
     #[serde(default)]
     limits: RawLimits,
+    admin: Option<RawAdmin>,
     #[serde(default)]
     log: RawLog,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAdmin {
+    address: SocketAddr,
+    token_file: Option<PathBuf>,
+    revocations: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -170,6 +179,7 @@ impl RawConfig {
         }
         let upstream = upstream(self.upstream, folder, &mut problems);
         let limits = limits(self.limits, &mut problems);
+        let admin = self.admin.map(|raw| admin(raw, folder, &mut problems));
         let directory = folder.join(self.policies.directory);
         let schema = match self.policies.schema {
             Some(schema) => folder.join(schema),
@@ -196,6 +206,7 @@ impl RawConfig {
                     denied_tools: told(self.answers.disclose_denied_tools),
                 },
                 limits,
+                admin,
                 log_format: self.log.format,
             }),
             _ => Err(problems.0),
@@ -315,6 +326,20 @@ fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<
         ca: raw.ca.map(|ca| folder.join(ca)),
         identity: identity?,
     })
+}
+
+fn admin(raw: RawAdmin, folder: &Path, problems: &mut Problems) -> AdminConfig {
+    if raw.token_file.is_some() && !raw.address.ip().is_loopback() {
+        problems.add(
+            "admin.address",
+            "must be a loopback address to take revocations: the listener has no TLS",
+        );
+    }
+    AdminConfig {
+        address: raw.address,
+        token_file: raw.token_file.map(|file| folder.join(file)),
+        revocations: raw.revocations.map(|file| folder.join(file)),
+    }
 }
 
 fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {

@@ -70,8 +70,8 @@ impl Json {
         }
     }
 
-    pub(crate) fn whole(value: i32) -> Self {
-        Self::Number(Number(value.to_string().into()))
+    pub(crate) fn whole(value: impl Into<i64>) -> Self {
+        Self::Number(Number(value.into().to_string().into()))
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {

@@ -55,7 +55,7 @@ impl Rejection {
                     headers.insert("dpop-nonce", nonce);
                 }
             }
-            Self::Overloaded | Self::KeysUnavailable => {
+            Self::Overloaded | Self::KeysUnavailable | Self::IntrospectionUnavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -52,8 +52,9 @@ impl BearerToken {
             _ => return Err(Rejection::NoToken),
         };
         let token = token.trim_matches(' ');
-        let of_jwt = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !token.bytes().all(of_jwt) {
+        // RFC 6750 section 2.1, b64token.
+        let of_token = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+        if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !token.bytes().all(of_token) {
             return Err(Rejection::MalformedToken);
         }
         Ok(Self { text: token.to_owned(), scheme })

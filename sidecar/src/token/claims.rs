@@ -28,12 +28,13 @@ pub struct Claims {
     tenant: Option<String>,
     zone: Option<String>,
     confirmation: Confirmation,
+    issued_at: Seconds,
     /// Its issuer's leeway included.
     expires_at: Seconds,
 }
 
 /// Seconds since 1970 (RFC 7519 section 2, NumericDate).
-pub(super) type Seconds = i64;
+pub(crate) type Seconds = i64;
 
 impl Claims {
     pub(crate) fn iss(&self) -> &str {
@@ -72,6 +73,16 @@ impl Claims {
         self.zone.as_deref()
     }
 
+    /// `iat`.
+    pub(super) fn issued_at(&self) -> Seconds {
+        self.issued_at
+    }
+
+    /// When the token ends by its own word and its issuer's leeway.
+    pub(super) fn expires_at(&self) -> Seconds {
+        self.expires_at
+    }
+
     /// To what the token is bound.
     pub(super) fn confirmation(&self) -> &Confirmation {
         &self.confirmation
@@ -95,7 +106,7 @@ impl Claims {
         audience: &str,
     ) -> Result<Self, Rejection> {
         let iss = required(text(&mut claims, "iss")?)?;
-        let expires_at = in_time(&claims, rules)?;
+        let (issued_at, expires_at) = in_time(&claims, rules)?;
         is_for(claims.get("aud"), rules, audience)?;
         let named = (text(&mut claims, "client_id")?, text(&mut claims, "azp")?);
         let client_id = match named {
@@ -121,6 +132,7 @@ impl Claims {
             tenant: one(&claims, mapping.tenant.as_ref())?,
             zone: one(&claims, mapping.zone.as_ref())?,
             confirmation,
+            issued_at,
             expires_at,
         })
     }
@@ -131,8 +143,8 @@ pub(super) fn claimed_issuer(claims: &Object) -> Result<&str, Rejection> {
     claims.get("iss").and_then(Json::as_str).ok_or(Rejection::MalformedClaims)
 }
 
-/// `exp`, `nbf` and `iat` (RFC 7519 section 4.1); yields when the token ends.
-fn in_time(claims: &Object, rules: &TokenRules) -> Result<Seconds, Rejection> {
+/// `exp`, `nbf` and `iat` (RFC 7519 section 4.1); yields when the token was issued and when it ends.
+fn in_time(claims: &Object, rules: &TokenRules) -> Result<(Seconds, Seconds), Rejection> {
     let leeway = seconds(rules.leeway);
     let now = now();
     let exp = required(date(claims, "exp")?)?;
@@ -146,10 +158,10 @@ fn in_time(claims: &Object, rules: &TokenRules) -> Result<Seconds, Rejection> {
         return Err(Rejection::NotYetActive);
     }
     match rules.max_age {
-        None => Ok(ends),
+        None => Ok((iat, ends)),
         Some(max_age) => {
             let oldest = iat.saturating_add(seconds(max_age)).saturating_add(leeway);
-            if now >= oldest { Err(Rejection::TooOld) } else { Ok(ends.min(oldest)) }
+            if now >= oldest { Err(Rejection::TooOld) } else { Ok((iat, ends.min(oldest))) }
         }
     }
 }
@@ -294,6 +306,7 @@ impl Claims {
             tenant: None,
             zone: None,
             confirmation: Confirmation::default(),
+            issued_at: 0,
             expires_at: Seconds::MAX,
         }
     }

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jwks_client_rs::JwksClient;
+use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -20,6 +21,33 @@ pub(crate) struct Jwks {
     look_ups: Semaphore,
     refresh_every: Duration,
     max_stale: Duration,
+}
+
+/// What an operator is told of an issuer's keys.
+#[derive(Debug, Serialize)]
+pub(crate) struct KeyState {
+    issuer: String,
+    keys: usize,
+    age_seconds: Option<u64>,
+    freshness: Freshness,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Freshness {
+    Fresh,
+    /// The issuer could not be asked when it was time to.
+    Stale,
+    /// For longer than `max_stale`; its tokens are refused.
+    TooOld,
+    Missing,
+}
+
+impl KeyState {
+    /// Whether tokens of the issuer can be verified.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.keys > 0 && matches!(self.freshness, Freshness::Fresh | Freshness::Stale)
+    }
 }
 
 impl std::fmt::Debug for Jwks {
@@ -63,6 +91,24 @@ impl Jwks {
             Some(key) => Ok(key),
             None if self.source.table().is_none() => Err(Rejection::KeysUnavailable),
             None => Err(Rejection::UnknownKey),
+        }
+    }
+
+    /// What an operator is told of the keys.
+    pub(super) fn state(&self) -> KeyState {
+        let table = self.source.table();
+        let age = table.as_ref().map(|table| table.fetched_at.elapsed());
+        let freshness = match age {
+            None => Freshness::Missing,
+            Some(age) if age >= self.max_stale => Freshness::TooOld,
+            Some(age) if age >= self.refresh_every + RETRY_EVERY => Freshness::Stale,
+            Some(_) => Freshness::Fresh,
+        };
+        KeyState {
+            issuer: self.source.issuer().to_owned(),
+            keys: table.map_or(0, |table| table.len()),
+            age_seconds: age.map(|age| age.as_secs()),
+            freshness,
         }
     }
 

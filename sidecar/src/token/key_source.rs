@@ -65,6 +65,18 @@ pub enum UnusableIssuer {
         /// What was wrong.
         cause: String,
     },
+    /// The secret with which it is asked about tokens cannot be used.
+    #[error(
+        "cannot use the client secret `{path}` (`introspection.client_secret_file`) of issuer `{issuer}`: {cause}"
+    )]
+    Secret {
+        /// The issuer.
+        issuer: String,
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        cause: String,
+    },
     /// The operating system gave no random bytes for nonces.
     #[error("the operating system gave no random bytes")]
     Randomness,
@@ -109,7 +121,7 @@ impl KeySource {
             issuer: issuer.identifier.clone(),
             location: issuer.keys.clone(),
             algorithms: issuer.rules.algorithms.clone(),
-            http: client(issuer)?,
+            http: http_client(issuer)?,
             discovered: ArcSwapOption::empty(),
             table: ArcSwapOption::empty(),
             started: Instant::now(),
@@ -251,12 +263,19 @@ struct Metadata {
     jwks_uri: Url,
 }
 
+/// The keys of a set as written.
+#[cfg(feature = "testing")]
+pub(super) fn read_set(text: &[u8]) -> serde_json::Result<Vec<Value>> {
+    serde_json::from_slice::<RawKeySet>(text).map(|set| set.keys)
+}
+
 #[derive(Deserialize)]
 struct RawKeySet {
     keys: Vec<Value>,
 }
 
-fn client(issuer: &IssuerConfig) -> Result<Client, UnusableIssuer> {
+/// A client for this issuer alone: one authority, no redirects, little time.
+pub(super) fn http_client(issuer: &IssuerConfig) -> Result<Client, UnusableIssuer> {
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .connect_timeout(FETCH_TIMEOUT)

@@ -36,6 +36,11 @@ impl KnownTokens {
         self.0.insert(token, Arc::new(known));
     }
 
+    #[cfg(feature = "testing")]
+    pub(super) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+
     pub(super) fn forget(&self, token: &TokenDigest) {
         self.0.invalidate(token);
     }

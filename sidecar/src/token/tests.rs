@@ -51,22 +51,26 @@ impl Issuer {
     }
 
     fn config(&self, change: impl FnOnce(&mut TokenRules)) -> IssuerConfig {
-        let mut rules = TokenRules::for_test();
+        let mut rules = TokenRules::usual();
         change(&mut rules);
         IssuerConfig {
             identifier: ISSUER.to_owned(),
             keys: KeyLocation::File(self.home.path().join("jwks.json")),
             ca: None,
             rules,
+            introspection: None,
             refresh_every: Duration::from_secs(300),
             max_stale: Duration::from_secs(3600),
         }
     }
 
     async fn verifier(&self, change: impl FnOnce(&mut TokenRules)) -> TokenVerifier {
-        let verifier =
-            TokenVerifier::new(&[self.config(change)], &ResourceConfig::for_test(AUDIENCE))
-                .unwrap();
+        let verifier = TokenVerifier::new(
+            &[self.config(change)],
+            &ResourceConfig::at(AUDIENCE).unwrap(),
+            Revocations::load(None).unwrap(),
+        )
+        .unwrap();
         for keys in verifier.key_sets() {
             keys.fetch_first().await.unwrap().unwrap();
         }

@@ -1,0 +1,90 @@
+//! What benchmarks and fuzz targets reach of the inside; no part of the product (feature
+//! `testing`).
+
+use std::{path::Path, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Uri, header};
+use jsonwebtoken::Algorithm;
+
+use crate::{
+    config::{IssuerConfig, KeyLocation, ResourceConfig, TokenRules},
+    message::json::Json,
+    token::{BearerToken, Revocations, TokenVerifier, read_key_set, read_token},
+};
+
+/// Verifies tokens of one issuer whose keys are in a file.
+#[derive(Debug)]
+pub struct Verifier(TokenVerifier);
+
+impl Verifier {
+    /// A verifier for tokens of `issuer` that are meant for `audience`.
+    pub async fn new(issuer: &str, audience: &str, jwks: &Path) -> Option<Self> {
+        let issuer = IssuerConfig {
+            identifier: issuer.to_owned(),
+            keys: KeyLocation::File(jwks.to_owned()),
+            ca: None,
+            rules: TokenRules::usual(),
+            introspection: None,
+            refresh_every: Duration::from_secs(300),
+            max_stale: Duration::from_secs(3600),
+        };
+        let resource = ResourceConfig::at(audience)?;
+        let revocations = Revocations::load(None).ok()?;
+        let verifier = TokenVerifier::new(&[issuer], &resource, revocations).ok()?;
+        for keys in verifier.key_sets() {
+            keys.fetch_first().await.ok()?.ok()?;
+        }
+        Some(Self(verifier))
+    }
+
+    /// Whether the token in this `Authorization` header is good. Nothing is known of tokens seen
+    /// before when `anew`.
+    pub async fn accepts(&self, authorization: &HeaderValue, anew: bool) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, authorization.clone());
+        let Ok(token) = BearerToken::from_request(&Uri::from_static("/mcp"), &headers) else {
+            return false;
+        };
+        if anew {
+            self.0.forget_known();
+        }
+        let (head, ()) = http::Request::new(()).into_parts();
+        self.0.verify(token, &head).await.is_ok()
+    }
+}
+
+/// Takes a token from an `Authorization` header and a request target.
+pub fn bearer_header(target: &[u8], values: &[&[u8]]) {
+    let Ok(uri) = Uri::try_from(target) else { return };
+    let mut headers = HeaderMap::new();
+    for value in values {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(header::AUTHORIZATION, value);
+        }
+    }
+    let several = headers.get_all(header::AUTHORIZATION).iter().count() > 1;
+    if let Ok(token) = BearerToken::from_request(&uri, &headers) {
+        assert!(!several, "two headers, one token");
+        assert!(!format!("{token:?}").contains("eyJ"), "a token shows nothing of itself");
+    }
+}
+
+/// Reads the header and claims of a token.
+pub fn token(text: &str) {
+    read_token(text);
+}
+
+/// Reads a key set, for every algorithm that can be configured.
+pub fn key_set(text: &[u8]) {
+    const ALL: [Algorithm; 4] =
+        [Algorithm::RS256, Algorithm::PS512, Algorithm::ES384, Algorithm::EdDSA];
+    read_key_set(text, &ALL);
+}
+
+/// Reads JSON and writes it; what was written must be read as the same.
+pub fn json(text: &[u8]) {
+    let Ok(value) = Json::read(text) else { return };
+    let mut written = Vec::new();
+    value.write(&mut written);
+    assert_eq!(Json::read(&written), Ok(value), "what was written is what was read");
+}

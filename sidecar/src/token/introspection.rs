@@ -1,0 +1,152 @@
+//! Tokens that say nothing by themselves: their issuer is asked (RFC 7662), and its answer is held
+//! to the same rules as a token's claims.
+
+use std::{path::PathBuf, sync::Arc};
+
+use moka::sync::Cache;
+use reqwest::{Client, StatusCode, header};
+use tokio::sync::Semaphore;
+
+use super::{
+    claims::{Claims, now},
+    key_source::{UnusableIssuer, http_client},
+    known::TokenDigest,
+};
+use crate::{
+    config::{IntrospectionConfig, IssuerConfig, TokenRules},
+    message::json::{Json, Object},
+    rejection::Rejection,
+};
+
+/// Asks one issuer about its tokens.
+pub(super) struct Introspection {
+    issuer: String,
+    config: IntrospectionConfig,
+    secret: String,
+    http: Client,
+    /// What an issuer has confirmed counts for a short while; what it denied is asked again.
+    confirmed: Cache<TokenDigest, Arc<Claims>>,
+    open: Semaphore,
+}
+
+impl Introspection {
+    pub(super) fn new(
+        issuer: &IssuerConfig,
+        config: &IntrospectionConfig,
+    ) -> Result<Self, UnusableIssuer> {
+        let unreadable = |path: PathBuf, cause: String| UnusableIssuer::Secret {
+            issuer: issuer.identifier.clone(),
+            path,
+            cause,
+        };
+        let file = &config.client_secret_file;
+        let secret = std::fs::read_to_string(file)
+            .map_err(|cause| unreadable(file.clone(), cause.to_string()))?;
+        let secret = secret.trim_end().to_owned();
+        if secret.is_empty() {
+            return Err(unreadable(file.clone(), "it is empty".to_owned()));
+        }
+        Ok(Self {
+            issuer: issuer.identifier.clone(),
+            config: config.clone(),
+            secret,
+            http: http_client(issuer)?,
+            confirmed: Cache::builder()
+                .max_capacity(MAX_TOKENS)
+                .time_to_live(config.cache_for)
+                .build(),
+            open: Semaphore::new(MAX_QUESTIONS),
+        })
+    }
+
+    /// The claims that the issuer confirms for `token`.
+    pub(super) async fn claims_of(
+        &self,
+        token: &str,
+        digest: &TokenDigest,
+        rules: &TokenRules,
+        audience: &str,
+    ) -> Result<Arc<Claims>, Rejection> {
+        if let Some(claims) = self.confirmed.get(digest).filter(|claims| claims.is_current()) {
+            return Ok(claims);
+        }
+        let answer = self.ask(token).await?;
+        let claims = Arc::new(Claims::read(self.completed(answer)?, rules, audience)?);
+        if !self.config.cache_for.is_zero() {
+            self.confirmed.insert(*digest, Arc::clone(&claims));
+        }
+        Ok(claims)
+    }
+
+    /// RFC 7662 section 2.1.
+    async fn ask(&self, token: &str) -> Result<Object, Rejection> {
+        let Ok(_place) = self.open.try_acquire() else {
+            return Err(Rejection::Overloaded);
+        };
+        let unavailable = |fault: String| {
+            tracing::warn!(issuer = self.issuer, fault, "cannot ask the issuer about a token");
+            Rejection::IntrospectionUnavailable
+        };
+        let mut response = self
+            .http
+            .post(self.config.url.clone())
+            // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+            .basic_auth(form_encoded(&self.config.client_id), Some(form_encoded(&self.secret)))
+            .header(header::ACCEPT, "application/json")
+            .form(&[("token", token), ("token_type_hint", "access_token")])
+            .send()
+            .await
+            // The error names the URL, never the body.
+            .map_err(|error| unavailable(error.to_string()))?;
+        if response.status() != StatusCode::OK {
+            return Err(unavailable(format!("it answered {}", response.status().as_u16())));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(e.to_string()))? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(unavailable("its answer is too large".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        match Json::read_answer(&body) {
+            Ok(Json::Object(answer)) => Ok(answer),
+            _ => Err(unavailable("its answer is not a JSON object".to_owned())),
+        }
+    }
+
+    /// The answer as claims: only `active` is required of it by RFC 7662 section 2.2, but what the
+    /// gate decides by must be there.
+    fn completed(&self, mut answer: Object) -> Result<Object, Rejection> {
+        match answer.get("active") {
+            Some(Json::Bool(true)) => {}
+            Some(Json::Bool(false)) => return Err(Rejection::Inactive),
+            _ => return Err(Rejection::MalformedClaims),
+        }
+        match answer.get("iss") {
+            None => answer.set("iss", Json::from(self.issuer.as_str())),
+            Some(iss) if iss.as_str() == Some(&self.issuer) => {}
+            Some(_) => return Err(Rejection::UnknownIssuer),
+        }
+        if answer.get("iat").is_none() {
+            answer.set("iat", Json::whole(now()));
+        }
+        let kind = answer.get("token_type").map(|kind| kind.as_str().unwrap_or_default());
+        let is_access = |kind: &str| {
+            ["bearer", "dpop", "access_token"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+        };
+        if kind.is_some_and(|kind| !is_access(kind)) {
+            return Err(Rejection::WrongTokenType);
+        }
+        Ok(answer)
+    }
+}
+
+fn form_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// Below a kilobyte each.
+const MAX_TOKENS: u64 = 10_000;
+/// Callers that may wait for the issuer at the same time.
+const MAX_QUESTIONS: usize = 64;
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
