@@ -1,6 +1,6 @@
 //! What is there, and what starts without what it needs.
 
-use harness::{Program, Reply, Stack, free_port, repository};
+use harness::{Program, Reply, Stack, eventually, free_port, repository};
 use reqwest::Method;
 use serde_json::json;
 
@@ -58,27 +58,47 @@ async fn defect_12_a_client_without_a_token_is_led_to_the_issuer() {
 
 /// A health check asked for a path that nobody served: what is documented is served.
 #[tokio::test]
-async fn defect_13_every_path_in_the_readme_is_served() {
-    let stack = Stack::start().await;
-    let readme = repository().join("crates/dev-authorization-server/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let mut rows = 0;
-    for line in
-        readme.lines().filter(|line| line.starts_with("| `GET ") || line.starts_with("| `POST "))
-    {
-        let endpoint = line.split('`').nth(1).unwrap();
-        let (method, path) = endpoint.split_once(' ').unwrap();
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let url = format!("{}{path}", stack.issuer());
-        let status = stack.http().request(method, url).send().await.unwrap().status();
-        assert!(status != 404 && status != 405, "{endpoint}: {status}");
-        rows += 1;
+async fn defect_13_every_path_in_a_readme_is_served() {
+    let (stack, admin) = operated().await;
+    for (readme, address, least) in [
+        ("crates/dev-authorization-server/README.md", stack.issuer(), 12),
+        ("sidecar/README.md", admin, 3),
+    ] {
+        let readme = std::fs::read_to_string(repository().join(readme)).unwrap();
+        let mut rows = 0;
+        let starts = |line: &&str| line.starts_with("| `GET /") || line.starts_with("| `POST /");
+        for line in readme.lines().filter(starts) {
+            let endpoint = line.split('`').nth(1).unwrap();
+            let (method, path) = endpoint.split_once(' ').unwrap();
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let request = stack.http().request(method, format!("{address}{path}"));
+            let status = request.send().await.unwrap().status();
+            assert!(status != 404 && status != 405, "{endpoint}: {status}");
+            rows += 1;
+        }
+        assert!(rows >= least, "{address}: the table has {rows} endpoints");
     }
-    assert!(rows >= 12, "the table has {rows} endpoints");
     let health = stack.http().get(format!("{}/health", stack.issuer())).send().await.unwrap();
     assert_eq!(health.status(), 200);
     stack.finish().await;
 }
+
+/// A stack with a listener for operators, whose token is [`OPERATOR`].
+pub(super) async fn operated() -> (Stack, String) {
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), OPERATOR).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let settings =
+        format!("[admin]\naddress = {address:?}\ntoken_file = {:?}\n", token.path().display());
+    let stack = Stack::with().settings(&settings).start().await;
+    let admin = format!("http://{address}");
+    let alive = format!("{admin}/livez");
+    let answers = async || stack.http().get(&alive).send().await.is_ok();
+    eventually("the operators' listener serves", answers).await;
+    (stack, admin)
+}
+
+pub(super) const OPERATOR: &str = "an operator's token of many letters";
 
 #[tokio::test]
 async fn defect_15_security_events_need_their_scope_and_happen() {

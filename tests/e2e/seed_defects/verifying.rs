@@ -24,6 +24,8 @@ use harness::{RegisteredClient, Stack, free_port};
 use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Value, json};
 
+use super::serving::{OPERATOR, operated};
+
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
 
 pub(super) fn claims(token: &str) -> Value {
@@ -93,7 +95,7 @@ async fn defect_10_without_keys_nothing_is_believed() {
 
 #[tokio::test]
 async fn defect_14_what_the_issuer_takes_back_the_gate_takes_back() {
-    let stack = Stack::start().await;
+    let (stack, admin) = operated().await;
     let client = RegisteredClient::register(&stack, "client").await;
     let tokens = client.tokens(&stack, "demo_user", "customer:read").await;
     let [access, refresh] =
@@ -102,6 +104,11 @@ async fn defect_14_what_the_issuer_takes_back_the_gate_takes_back() {
     let form = [("token", refresh.as_str()), ("client_id", &client.id)];
     let revoked = stack.http().post(format!("{}/revoke", stack.issuer())).form(&form).send().await;
     assert_eq!(revoked.unwrap().status(), 200);
+    // RFC 7009 at the gate too: whoever takes a token back can tell the gate in the same words.
+    let form = [("token", access.as_str())];
+    let told = stack.http().post(format!("{admin}/revoke")).bearer_auth(OPERATOR).form(&form);
+    assert_eq!(told.send().await.unwrap().status(), 200);
+    assert_eq!(stack.bearing(&access).refused(LIST).await.reason(), "revoked", "at once");
     let credentials = stack.credentials();
     let form = [
         ("token", access.as_str()),
@@ -116,7 +123,10 @@ async fn defect_14_what_the_issuer_takes_back_the_gate_takes_back() {
         [("grant_type", "refresh_token"), ("client_id", &client.id), ("refresh_token", &refresh)];
     assert_eq!(client.token_endpoint(&form).await.json()["error"], "invalid_grant");
 
-    // The keys are taken back, and the gate learns of it from the first token under a new one.
+    // The keys are taken back, with every token that they signed, and the gate learns of it from the first token under a new one.
+    let bystander = client.tokens(&stack, "admin_user", "customer:read").await;
+    let bystander = bystander["access_token"].as_str().unwrap();
+    assert_eq!(stack.bearing(bystander).post(LIST).await.status, 200);
     let rotate = format!("{}/test/rotate-keys?withdraw=true", stack.issuer());
     assert_eq!(stack.http().post(rotate).send().await.unwrap().status(), 200);
     let fresh = client.tokens(&stack, "demo_user", "customer:read").await;
@@ -131,7 +141,7 @@ async fn defect_14_what_the_issuer_takes_back_the_gate_takes_back() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(status, 200, "the new key is found");
-    assert_eq!(stack.bearing(&access).refused(LIST).await.reason(), "unknown-key");
+    assert_eq!(stack.bearing(bystander).refused(LIST).await.reason(), "unknown-key");
     stack.finish().await;
 }
 
