@@ -40,7 +40,15 @@ pub(crate) struct IssuerEntry {
     pub(crate) resource: String,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub(crate) fn new(
+        home: &'a Path,
+        authority: &'a LocalAuthority,
+        stopped: watch::Receiver<()>,
+    ) -> Self {
+        Self { home, authority, stopped }
+    }
+
     /// Resolves when the stack is dropped.
     pub(crate) fn stop(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stopped = self.stopped.clone();

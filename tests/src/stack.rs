@@ -147,7 +147,7 @@ impl Stack {
         let home = tempfile::tempdir().unwrap();
         let authority = LocalAuthority::generate().unwrap();
         let (running, stopped) = watch::channel(());
-        let place = Place { home: home.path(), authority: &authority, stopped: stopped.clone() };
+        let place = Place::new(home.path(), &authority, stopped.clone());
 
         let gate_listener = bind();
         let gate = gate_listener.local_addr().unwrap();
@@ -231,7 +231,7 @@ impl Stack {
     /// Serves a router over TLS, as a neighbour of the stack's that its parts trust.
     pub async fn serve(&self, listener: std::net::TcpListener, router: Router) {
         let (home, stopped) = (self.home.path(), self.stopped.clone());
-        Place { home, authority: &self.authority, stopped }.start_other(listener, router).await;
+        Place::new(home, &self.authority, stopped).start_other(listener, router).await;
     }
 
     /// The spy between gate and upstream.

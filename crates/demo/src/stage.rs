@@ -101,14 +101,9 @@ impl Stage {
 
         let signing_key = SigningKey::generate()?;
         let clients = Clients::demo()?;
-        let credentials = clients.secrets().next().map(|(id, secret)| Credentials {
-            client_id: id.to_owned(),
-            client_secret: secret.expose().to_owned(),
-        });
-        let credentials = credentials.context("the demo has no client")?;
+        let credentials = first_credentials(&clients).context("the demo has no client")?;
         write_secret(&home.path.join("client-secret"), &credentials.client_secret)?;
-        let users = users(&home.path)?;
-        let keys = KeyRing::new(signing_key.clone());
+        let (users, keys) = (users(&home.path)?, KeyRing::new(signing_key.clone()));
         let config = issuer_config(&issuer_url, &gate_url, clients, users, keys);
         start_issuer(issuer, &certs, config).await?;
         start_server(server, &certs, &home.path, &gate_url, &server_url).await?;
@@ -200,6 +195,12 @@ async fn tls(certs: &Path, certificate: &str, key: &str) -> anyhow::Result<Rustl
     RustlsConfig::from_pem_file(certs.join(certificate), certs.join(key))
         .await
         .with_context(|| format!("cannot use `{}`", certs.join(certificate).display()))
+}
+
+fn first_credentials(clients: &Clients) -> Option<Credentials> {
+    let (id, secret) = clients.secrets().next()?;
+    let (client_id, client_secret) = (id.to_owned(), secret.expose().to_owned());
+    Some(Credentials { client_id, client_secret })
 }
 
 /// The two users, with passwords that are told to nobody but the file.
