@@ -11,6 +11,8 @@
 
 /// What must not be linked, what must be documented, what must not be committed.
 mod architecture;
+/// Clients that are described by a document of their own, and what the issuer fetches.
+mod client_documents;
 /// What was promised survives a kill.
 mod durability;
 /// Connections, hosts and origins.
@@ -43,6 +45,8 @@ mod refusals;
 mod revocation;
 /// The two scenarios of the source material, through the client and the rehearsed model.
 mod scenarios;
+/// What was wrong with the code of the source material is not wrong with ours.
+mod seed_defects;
 /// What do they ask: bodies and headers that could be read in two ways.
 mod smuggling;
 /// Events pass as they come.

@@ -1,4 +1,4 @@
-use std::{path::Path, time::Duration};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use axum::{Router, routing::post};
 use harness::{Program, Stack, eventually, free_port};
@@ -6,6 +6,7 @@ use serde_json::json;
 
 const GATE: &str = env!("CARGO_BIN_EXE_cedargate-under-test");
 const SERVER: &str = env!("CARGO_BIN_EXE_customer-mcp-server-under-test");
+const ISSUER: &str = env!("CARGO_BIN_EXE_dev-authorization-server-under-test");
 
 /// Runs a program that must refuse: its exit code and its one complaint.
 fn complaint(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) {
@@ -196,5 +197,66 @@ async fn the_server_does_not_start_without_a_trusted_key() {
     let (code, told) = complaint(SERVER, &arguments, home);
     assert_eq!(code, 64, "{told}");
     assert!(told.contains("no/such/folder/c.sqlite"), "{told}");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn the_issuer_tells_its_secrets_to_one_file_and_serves() {
+    let stack = Stack::start().await;
+    let home = stack.home();
+    let address = format!("127.0.0.1:{}", free_port());
+    std::fs::write(home.join("passwords"), "demo_user=one=two\nadmin_user=three\n").unwrap();
+    let usual = ["--certificate", "upstream.pem", "--key", "upstream-key.pem"];
+    let resource = ["--resource", "https://127.0.0.1:8443/mcp"];
+    let more = ["--listen", &address, "--secrets-file", "told", "--passwords", "passwords"];
+    let arguments = [&usual[..], &resource, &more, &["--rotate-every", "1h"]].concat();
+    let issuer = Program::start(ISSUER, &arguments, home);
+    let url = format!("https://{address}");
+    let health = format!("{url}/health");
+    eventually("it serves", async || stack.http().get(&health).send().await.is_ok()).await;
+    let rotate = stack.http().post(format!("{url}/test/rotate-keys")).send().await.unwrap();
+    assert_eq!(rotate.status(), 404, "tests have to ask for their endpoints");
+
+    let file = std::fs::metadata(home.join("told")).unwrap();
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    let told = std::fs::read_to_string(home.join("told")).unwrap();
+    assert!(told.contains(&format!("issuer {url}\n")), "{told}");
+    assert!(told.contains("user demo_user  password one=two "), "{told}");
+    let line = told.lines().find(|line| line.starts_with("client mcp-secure-client ")).unwrap();
+    let secret = line.split("secret ").nth(1).unwrap().split(' ').next().unwrap();
+    let form = [("grant_type", "client_credentials")];
+    let asked = stack.http().post(format!("{url}/token")).form(&form);
+    let asked = asked.basic_auth("mcp-secure-client", Some(secret)).send().await.unwrap();
+    assert_eq!(asked.status(), 200);
+
+    let (code, again) = complaint(ISSUER, &[&usual[..], &resource, &more[2..]].concat(), home);
+    assert_eq!(code, 64, "the file is there already: {again}");
+    issuer.signal("TERM");
+    let (status, log) = issuer.finish().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains(secret) && !log.contains("one=two"), "{log}");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn the_issuer_does_not_start_where_others_could_reach_it_or_without_a_word() {
+    let stack = Stack::start().await;
+    let usual = ["--certificate", "upstream.pem", "--key", "upstream-key.pem"];
+    let good = ["--resource", "https://127.0.0.1:8443/mcp"];
+    std::fs::write(stack.home().join("half"), "demo_user=x\n").unwrap();
+    for (arguments, part) in [
+        (&[&usual[..], &good, &["--listen", "0.0.0.0:0"]].concat(), "loopback"),
+        (&[&usual[..], &["--listen", "127.0.0.1:0"]].concat(), "--resource"),
+        (&[&usual[..], &good, &["--rotate-every", "soon"]].concat(), "rotate-every"),
+        (&[&usual[..], &good, &["--passwords", "nowhere"]].concat(), "nowhere"),
+        (&[&usual[..], &good, &["--passwords", "half"]].concat(), "admin_user"),
+    ] {
+        let (code, told) = complaint(ISSUER, arguments, stack.home());
+        assert_eq!(code, 64, "{arguments:?}: {told}");
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let help = Program::run(ISSUER, &["--help"], stack.home());
+    assert!(help.status.success());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("client_credentials"));
     stack.finish().await;
 }

@@ -10,6 +10,7 @@
     reason = "in a test harness a broken assumption should fail loudly"
 )]
 
+mod browser;
 mod caller;
 mod forge;
 mod neighbour;
@@ -19,6 +20,7 @@ mod reply;
 mod spy;
 mod stack;
 
+pub use browser::{Browser, RegisteredClient, location, parameter};
 pub use caller::Caller;
 pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};

@@ -10,8 +10,11 @@ use std::{
 use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
 use dev_authorization_server::{
-    clients::{Client, Clients},
-    signing::SigningKey,
+    ClientDocumentHosts, Lifetimes, TestEndpoints,
+    clients::{Client, ClientAuthentication, Clients, Standing, loopback_redirect_uris},
+    keys::KeyRing,
+    secret::Secret,
+    users::{HashingCost, Users},
 };
 use dev_certificates::{AssertionKey, Identity, LocalAuthority};
 use server::{CustomerServer, store::DemoRows};
@@ -37,7 +40,15 @@ pub(crate) struct IssuerEntry {
     pub(crate) resource: String,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
+    pub(crate) fn new(
+        home: &'a Path,
+        authority: &'a LocalAuthority,
+        stopped: watch::Receiver<()>,
+    ) -> Self {
+        Self { home, authority, stopped }
+    }
+
     /// Resolves when the stack is dropped.
     pub(crate) fn stop(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stopped = self.stopped.clone();
@@ -89,7 +100,7 @@ impl Place<'_> {
         RustlsConfig::from_pem(certificate.into_bytes(), key.into_bytes()).await.unwrap()
     }
 
-    pub(crate) async fn start_issuer(&self, resource: &str, signing_key: SigningKey) -> SocketAddr {
+    pub(crate) async fn start_issuer(&self, resource: &str, keys: KeyRing) -> SocketAddr {
         let listener = bind();
         let address = listener.local_addr().unwrap();
         let scopes: Vec<String> = SCOPES.iter().map(|&scope| scope.to_owned()).collect();
@@ -98,12 +109,23 @@ impl Place<'_> {
             resources: vec![resource.to_owned(), "https://other.example.com/mcp".to_owned()],
             clients: Clients::new(vec![Client {
                 id: CLIENT_ID.to_owned(),
-                secret: CLIENT_SECRET.to_owned(),
-                default_scopes: vec!["customer:read".to_owned()],
-                allowed_scopes: scopes,
+                name: "Test client".to_owned(),
+                authentication: ClientAuthentication::Secret(Secret::new(CLIENT_SECRET)),
+                redirect_uris: loopback_redirect_uris().unwrap(),
+                standing: Standing::Configured {
+                    default_scopes: vec!["customer:read".to_owned()],
+                    allowed_scopes: scopes,
+                },
             }]),
-            signing_key,
-            token_lifetime: Duration::from_secs(300),
+            users: users(),
+            default_scopes: vec!["customer:read".to_owned()],
+            keys,
+            rotate_every: None,
+            lifetimes: Lifetimes { access_token: Duration::from_secs(300), ..Lifetimes::default() },
+            client_metadata: ClientDocumentHosts::AlsoLoopback {
+                authority_pem: self.authority.certificate_pem().to_owned(),
+            },
+            test_endpoints: TestEndpoints::Present,
         };
         let tls = self.tls("issuer").await;
         tokio::spawn(dev_authorization_server::run(config, listener, tls, self.stop()));
@@ -197,6 +219,13 @@ pub(crate) fn bind() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
+/// The demo's users. Their hashes are cheap: tests sign in often.
+fn users() -> Users {
+    let people = Users::demo().map(|user| (user, Secret::new(PASSWORD)));
+    Users::new(people.into(), HashingCost { memory_kib: 8, passes: 1 }).unwrap()
+}
+
+pub(crate) const PASSWORD: &str = "a password that only the tests know";
 pub(crate) const CLIENT_ID: &str = "test-client";
 pub(crate) const CLIENT_SECRET: &str = "a secret that only the tests know";
 const SCOPES: [&str; 4] = ["customer:read", "ticket:create", "account:calculate", "security:read"];

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::Router;
-use dev_authorization_server::signing::SigningKey;
+use dev_authorization_server::{keys::KeyRing, signing::SigningKey};
 use dev_certificates::LocalAuthority;
 use http::HeaderMap;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     caller::Caller,
-    place::{CLIENT_ID, CLIENT_SECRET, IssuerEntry, Place, bind},
+    place::{CLIENT_ID, CLIENT_SECRET, IssuerEntry, PASSWORD, Place, bind},
     spy::Spy,
 };
 
@@ -34,6 +34,9 @@ pub struct Stack {
     upstream: SocketAddr,
     http: reqwest::Client,
     signing_key: SigningKey,
+    issuer_keys: KeyRing,
+    authority: LocalAuthority,
+    stopped: watch::Receiver<()>,
     spy: Spy,
     decisions: broadcast::Receiver<Arc<DecisionRecord>>,
     sent: AtomicUsize,
@@ -144,7 +147,7 @@ impl Stack {
         let home = tempfile::tempdir().unwrap();
         let authority = LocalAuthority::generate().unwrap();
         let (running, stopped) = watch::channel(());
-        let place = Place { home: home.path(), authority: &authority, stopped };
+        let place = Place::new(home.path(), &authority, stopped.clone());
 
         let gate_listener = bind();
         let gate = gate_listener.local_addr().unwrap();
@@ -153,7 +156,8 @@ impl Stack {
         place.write_policies(builder.policies.as_deref());
 
         let signing_key = signing_key();
-        let issuer = place.start_issuer(&resource, signing_key.clone()).await;
+        let issuer_keys = KeyRing::new(signing_key.clone());
+        let issuer = place.start_issuer(&resource, issuer_keys.clone()).await;
         let upstream_listener = bind();
         let upstream = upstream_listener.local_addr().unwrap();
         let spy = Spy::start(&authority, upstream).await;
@@ -183,6 +187,9 @@ impl Stack {
             upstream,
             http,
             signing_key,
+            issuer_keys,
+            authority,
+            stopped,
             spy,
             decisions,
             sent: AtomicUsize::new(0),
@@ -221,12 +228,23 @@ impl Stack {
         self.http.clone()
     }
 
+    /// Serves a router over TLS, as a neighbour of the stack's that its parts trust.
+    pub async fn serve(&self, listener: std::net::TcpListener, router: Router) {
+        let (home, stopped) = (self.home.path(), self.stopped.clone());
+        Place::new(home, &self.authority, stopped).start_other(listener, router).await;
+    }
+
     /// The spy between gate and upstream.
     pub fn spy(&self) -> &Spy {
         &self.spy
     }
 
-    /// The issuer's signing key.
+    /// The issuer's keys, to be rotated.
+    pub fn issuer_keys(&self) -> &KeyRing {
+        &self.issuer_keys
+    }
+
+    /// The issuer's signing key, until it is rotated.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing_key
     }
@@ -237,6 +255,11 @@ impl Stack {
             client_id: CLIENT_ID.to_owned(),
             client_secret: CLIENT_SECRET.to_owned(),
         }
+    }
+
+    /// The password of the issuer's users, `demo_user` and `admin_user`.
+    pub fn password(&self) -> &'static str {
+        PASSWORD
     }
 
     /// Claims of a good access token for these scopes.

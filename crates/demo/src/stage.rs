@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -17,7 +16,14 @@ use client::{
     token::{Credentials, TokenSource},
     trust::http_client,
 };
-use dev_authorization_server::{RustlsConfig, clients::Clients, signing::SigningKey};
+use dev_authorization_server::{
+    ClientDocumentHosts, Lifetimes, RustlsConfig, TestEndpoints,
+    clients::Clients,
+    keys::KeyRing,
+    secret::Secret,
+    signing::SigningKey,
+    users::{HashingCost, Users},
+};
 use dev_certificates::directory::{self, Existing, Outcome, file};
 use server::{CustomerServer, store::DemoRows};
 use sidecar::{Config, DecisionRecord, Gate};
@@ -95,13 +101,11 @@ impl Stage {
 
         let signing_key = SigningKey::generate()?;
         let clients = Clients::demo()?;
-        let credentials = clients.iter().next().map(|client| Credentials {
-            client_id: client.id.clone(),
-            client_secret: client.secret.clone(),
-        });
-        let credentials = credentials.context("the demo has no client")?;
+        let credentials = first_credentials(&clients).context("the demo has no client")?;
         write_secret(&home.path.join("client-secret"), &credentials.client_secret)?;
-        start_issuer(issuer, &certs, &issuer_url, &gate_url, clients, signing_key.clone()).await?;
+        let (users, keys) = (users(&home.path)?, KeyRing::new(signing_key.clone()));
+        let config = issuer_config(&issuer_url, &gate_url, clients, users, keys);
+        start_issuer(issuer, &certs, config).await?;
         start_server(server, &certs, &home.path, &gate_url, &server_url).await?;
 
         let config = write_config(
@@ -193,21 +197,51 @@ async fn tls(certs: &Path, certificate: &str, key: &str) -> anyhow::Result<Rustl
         .with_context(|| format!("cannot use `{}`", certs.join(certificate).display()))
 }
 
-async fn start_issuer(
-    listener: TcpListener,
-    certs: &Path,
+fn first_credentials(clients: &Clients) -> Option<Credentials> {
+    let (id, secret) = clients.secrets().next()?;
+    let (client_id, client_secret) = (id.to_owned(), secret.expose().to_owned());
+    Some(Credentials { client_id, client_secret })
+}
+
+/// The two users, with passwords that are told to nobody but the file.
+fn users(home: &Path) -> anyhow::Result<Users> {
+    let mut people = Vec::new();
+    let mut lines = String::new();
+    for user in Users::demo() {
+        let password = Secret::generate()?;
+        lines.push_str(&format!("{}={}\n", user.name, password.expose()));
+        people.push((user, password));
+    }
+    write_secret(&home.join("passwords"), &lines)?;
+    Ok(Users::new(people, HashingCost::default())?)
+}
+
+fn issuer_config(
     issuer: &str,
     resource: &str,
     clients: Clients,
-    signing_key: SigningKey,
-) -> anyhow::Result<()> {
-    let config = dev_authorization_server::Config {
+    users: Users,
+    keys: KeyRing,
+) -> dev_authorization_server::Config {
+    dev_authorization_server::Config {
         issuer: issuer.to_owned(),
         resources: vec![resource.to_owned()],
         clients,
-        signing_key,
-        token_lifetime: Duration::from_secs(3600),
-    };
+        users,
+        default_scopes: vec!["customer:read".to_owned()],
+        keys,
+        rotate_every: None,
+        lifetimes: Lifetimes::default(),
+        client_metadata: ClientDocumentHosts::Public,
+        test_endpoints: TestEndpoints::Absent,
+    }
+}
+
+async fn start_issuer(
+    listener: TcpListener,
+    certs: &Path,
+    config: dev_authorization_server::Config,
+) -> anyhow::Result<()> {
     let tls = tls(certs, file::AUTHORIZATION_SERVER, file::AUTHORIZATION_SERVER_KEY).await?;
     tokio::spawn(dev_authorization_server::run(config, listener, tls, pending()));
     Ok(())

@@ -32,7 +32,7 @@ impl Story {
         ));
         for (what, place, more) in [
             ("certificates", stage.ca.display().to_string(), stage.certificates),
-            ("authorization server", stage.issuer.clone(), "RS256, client credentials"),
+            ("authorization server", stage.issuer.clone(), "RS256, login page, client credentials"),
             ("customer server", stage.server.clone(), "SQLite with demo customers"),
             ("cedargate", stage.gate.clone(), stage.policy_summary.as_str()),
             ("rehearsed model", stage.model_url.clone(), "scripted choices, not a language model"),
@@ -83,6 +83,7 @@ impl Story {
         }
         let Stage { gate, issuer, .. } = stage;
         let (ca, secret) = (stage.ca.display(), stage.home.join("client-secret"));
+        let passwords = stage.home.join("passwords");
         tell(format_args!(
             "\n{BOLD}Now you.{BOLD:#} The gate serves until Ctrl-C; every decision appears below.\n"
         ));
@@ -91,6 +92,10 @@ impl Story {
             ("trust", format!("{ca}  (SSL_CERT_FILE, NODE_EXTRA_CA_CERTS)")),
             ("client id", stage.credentials.client_id.clone()),
             ("client secret", format!("in {}", secret.display())),
+            (
+                "sign in as",
+                format!("demo_user or admin_user, passwords in {}", passwords.display()),
+            ),
             ("policies", format!("{}  (edit one and save it)", stage.policies.display())),
             ("configuration", stage.home.join("cedargate.toml").display().to_string()),
         ] {

@@ -61,6 +61,11 @@ impl SigningKey {
         JwkSet { keys: vec![self.public.clone()] }
     }
 
+    /// The public half.
+    pub(crate) fn public(&self) -> &Jwk {
+        &self.public
+    }
+
     /// Signs `claims` as an access token: RS256, `typ` `at+jwt` (RFC 9068 section 2.1), this key's
     /// `kid`.
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
@@ -70,7 +75,7 @@ impl SigningKey {
     /// Signs `claims` as an access token under the name of another key, as a forger would.
     pub fn sign_named(&self, kid: &str, claims: &impl Serialize) -> Result<String, SigningError> {
         let mut header = Header::new(Algorithm::RS256);
-        header.typ = Some("at+jwt".to_owned());
+        header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
         header.kid = Some(kid.to_owned());
         self.sign_with_header(&header, claims)
     }
@@ -98,3 +103,6 @@ fn wrapped_base64(bytes: &[u8]) -> String {
     }
     lines
 }
+
+/// RFC 9068 section 2.1.
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
