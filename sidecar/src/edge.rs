@@ -1,6 +1,7 @@
 //! The edge: TLS, framing, time, which paths there are, and draining. It knows nothing of policy.
 
 mod connections;
+mod cors;
 mod identity;
 
 use std::{
@@ -70,9 +71,13 @@ pub(crate) async fn serve(
 }
 
 fn router(enforcer: Arc<Enforcer>, endpoint: &str) -> Router {
-    let mut router = Router::new().route(endpoint, any(mcp_endpoint));
+    let mut served = any(mcp_endpoint);
+    if let Some(cors) = cors::for_endpoint(enforcer.neighbours.origins()) {
+        served = served.layer(cors);
+    }
+    let mut router = Router::new().route(endpoint, served);
     for path in enforcer.metadata.paths() {
-        router = router.route(path, get(resource_metadata));
+        router = router.route(path, get(resource_metadata).layer(cors::for_documents()));
     }
     if let Some(jwks) = enforcer.upstream.assertion_jwks() {
         router =

@@ -1,8 +1,8 @@
 //! What happens to every message sent to the MCP endpoint. Read this first.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -43,10 +43,15 @@ pub(crate) async fn enforce(
     peer: SocketAddr,
 ) -> Response<Body> {
     let mut record = enforcer.ledger.begin(peer);
-    let mut response = match decide_then_forward(enforcer, request, &mut record).await {
+    let (head, body) = request.into_parts();
+    let mut body = Some(body);
+    let mut response = match decide_then_forward(enforcer, &head, &mut body, &mut record).await {
         Ok(response) => response,
         Err(rejection) => {
             record.refused(&rejection);
+            if let Some(unread) = body {
+                discard(unread).await;
+            }
             rejection.into_response(&enforcer.metadata, enforcer.manner, record.asked())
         }
     };
@@ -59,21 +64,22 @@ pub(crate) async fn enforce(
 /// The questions, in the order in which an auditor asks them.
 async fn decide_then_forward(
     enforcer: &Enforcer,
-    request: Request<Body>,
+    head: &Parts,
+    body: &mut Option<Body>,
     record: &mut OpenRecord,
 ) -> Result<Response<Body>, Rejection> {
-    let (head, body) = request.into_parts();
-    enforcer.neighbours.require_ours(&head)?;
+    enforcer.neighbours.require_ours(head)?;
 
     // Who is asking?  (RFC 6750 section 2.1, RFC 9068 section 4)
     let token = BearerToken::from_request(&head.uri, &head.headers)?;
-    let claims = enforcer.verifier.verify(token, &head).await?;
+    let claims = enforcer.verifier.verify(token, head).await?;
     record.caller(&claims);
     let slots = Arc::clone(&enforcer.slots);
     let slot = slots.try_acquire_owned().map_err(|_| Rejection::Overloaded)?;
-    require_post(&head)?;
+    require_post(head)?;
 
     // What do they ask?  (MCP 2026-07-28: the headers repeat the body)
+    let body = body.take().unwrap_or_default();
     let body = read_body(body, &head.headers, &enforcer.limits).await?;
     let envelope = Envelope::read(&head.headers, &body)?;
     drop(body);
@@ -112,3 +118,29 @@ async fn read_body(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<B
         Err(_) => Err(Rejection::BodyTooSlow),
     }
 }
+
+/// Throws away what of a small body has arrived or is about to.
+///
+/// HTTP/2 resets a stream whose request was not read to its end, and after a thousand of those the
+/// whole connection ends, with everybody else's requests on it.
+async fn discard(mut body: Body) {
+    let small = body.size_hint().lower() <= DISCARDED_BYTES;
+    let unread = async {
+        let mut seen = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if seen > DISCARDED_BYTES {
+                return;
+            }
+        }
+    };
+    if small {
+        // Whether it ended in time makes no difference to the answer.
+        drop(tokio::time::timeout(DISCARD_TIMEOUT, unread).await);
+    }
+}
+
+/// A message of usual size, several times over.
+const DISCARDED_BYTES: u64 = 64 * 1024;
+/// The rest of a body that is on its way already.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(50);

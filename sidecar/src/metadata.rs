@@ -64,7 +64,6 @@ impl ResourceMetadata {
         let headers = [
             (header::CONTENT_TYPE, "application/json"),
             (header::CACHE_CONTROL, "public, max-age=300"),
-            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         ];
         (headers, document.to_string()).into_response()
     }

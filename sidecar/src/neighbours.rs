@@ -11,7 +11,7 @@ use crate::{config::ResourceConfig, rejection::Rejection};
 #[derive(Debug)]
 pub(crate) struct Neighbours {
     hosts: HashSet<String>,
-    origins: HashSet<String>,
+    origins: Vec<String>,
 }
 
 impl Neighbours {
@@ -19,7 +19,12 @@ impl Neighbours {
         let mut hosts: HashSet<String> =
             resource.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         hosts.extend(authorities(&resource.public_url));
-        Self { hosts, origins: resource.allowed_origins.iter().cloned().collect() }
+        Self { hosts, origins: resource.allowed_origins.clone() }
+    }
+
+    /// The origins whose pages may call.
+    pub(crate) fn origins(&self) -> &[String] {
+        &self.origins
     }
 
     /// Refuses a page of another origin, and a name that some other server's DNS points at us
@@ -36,7 +41,7 @@ impl Neighbours {
         }
         let mut origins = head.headers.get_all(header::ORIGIN).iter();
         let known = |origin: &http::HeaderValue| {
-            origin.to_str().is_ok_and(|origin| self.origins.contains(origin))
+            origin.to_str().is_ok_and(|origin| self.origins.iter().any(|own| own == origin))
         };
         if origins.all(known) { Ok(()) } else { Err(Rejection::ForeignOrigin) }
     }

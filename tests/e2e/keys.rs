@@ -8,6 +8,7 @@ use std::{
 
 use axum::{Json, Router, extract::State, routing::get};
 use dev_authorization_server::signing::SigningKey;
+use futures::StreamExt as _;
 use harness::Stack;
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::json;
@@ -66,6 +67,34 @@ async fn a_flood_of_unknown_keys_causes_no_flood_of_fetches_and_delays_nobody() 
     };
     tokio::join!(flood, honest);
     assert_eq!(published.asked(), 1, "the start was within the cool-down");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn ten_thousand_unknown_keys_cause_at_most_one_fetch_a_cool_down() {
+    let key = Stack::shared_signing_key();
+    let (published, url) = Published::start(key.jwks(), Duration::from_millis(100)).await;
+    let mut stack = Stack::with().jwks_url(&url).start().await;
+    let good = stack.caller("customer:read").token().to_owned();
+    let rest = good.split_once('.').unwrap().1;
+    let began = Instant::now();
+    for wave in 0..20 {
+        let flood = futures::stream::iter(0..500).map(|number| {
+            let kid = format!("made-up-{wave}-{number}");
+            let header = format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{kid}"}}"#);
+            let caller = stack.bearing(&format!("{}.{rest}", harness::text(header)));
+            async move { caller.post(LIST).await.reason() }
+        });
+        let refused = flood.buffer_unordered(100).for_each(async |reason| {
+            assert!(matches!(reason.as_str(), "unknown-key" | "keys-unavailable"), "{reason}");
+        });
+        let honest = async { assert_eq!(stack.bearing(&good).post(LIST).await.status, 200) };
+        tokio::join!(refused, honest);
+        stack.latest_decision().await;
+    }
+    let cool_downs = usize::try_from(began.elapsed().as_secs() / 10).unwrap() + 1;
+    let asked = published.asked() - 1;
+    assert!(asked <= cool_downs, "{asked} fetches in {cool_downs} cool-downs");
     stack.finish().await;
 }
 

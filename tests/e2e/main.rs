@@ -23,6 +23,8 @@ mod everyday;
 mod footprint;
 /// Official SDKs as foreign clients.
 mod foreign_clients;
+/// Identity providers that know nothing of the gate.
+mod foreign_issuers;
 /// The issuer refuses what it should.
 mod issuer;
 /// Several issuers, each with keys, rules and claims of its own.

@@ -238,7 +238,7 @@ async fn an_opaque_token_is_what_its_issuer_says_it_is() {
     let caller = stack.bearing("opaque/token+1~==");
     *answer.lock().unwrap() = good.clone();
     assert_eq!(caller.post(LIST).await.status, 200);
-    for absent in ["iss", "iat", "jti", "token_type"] {
+    for absent in ["iss", "iat", "jti", "sub", "token_type"] {
         let mut without = good.clone();
         without.as_object_mut().unwrap().remove(absent);
         *answer.lock().unwrap() = without;
@@ -253,7 +253,8 @@ async fn an_opaque_token_is_what_its_issuer_says_it_is() {
         ("aud", Value::Null, "malformed-claims"),
         ("exp", json!(1), "expired"),
         ("exp", Value::Null, "malformed-claims"),
-        ("sub", Value::Null, "malformed-claims"),
+        ("sub", json!(""), "malformed-claims"),
+        ("client_id", Value::Null, "malformed-claims"),
         ("token_type", json!("refresh_token"), "wrong-token-type"),
         ("cnf", json!({ "jkt": "A".repeat(43) }), "no-proof"),
     ] {

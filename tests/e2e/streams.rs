@@ -100,6 +100,52 @@ async fn a_stream_that_falls_silent_is_ended() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_the_token_it_was_given_for() {
+    let endless = Router::new().route(
+        "/mcp",
+        post(|| async {
+            let events = futures::stream::repeat(()).then(|()| async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let progress = r#"{"progressToken":1,"progress":1}"#;
+                Ok::<_, std::io::Error>(format!(
+                    "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{progress}}}\n\n"
+                ))
+            });
+            ([("content-type", "text/event-stream")], Body::from_stream(events)).into_response()
+        }),
+    );
+    let stack = Stack::with().upstream(endless).issuer_settings("leeway = \"0s\"").start().await;
+    let mut claims = stack.claims("customer:read");
+    claims["exp"] = json!(jsonwebtoken::get_current_timestamp() + 2);
+    let token = stack.signing_key().sign(&claims).unwrap();
+    stack.count_request();
+    let response = stack
+        .http()
+        .post(stack.resource())
+        .bearer_auth(token)
+        .header("content-type", "application/json")
+        .body(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let mut chunks = response.bytes_stream();
+    let mut events = 0;
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        loop {
+            match chunks.next().await {
+                Some(Ok(chunk)) => events += usize::from(!chunk.is_empty()),
+                Some(Err(_)) => return true,
+                None => return false,
+            }
+        }
+    });
+    assert!(ended.await.expect("it ended in time"), "and not as if it were complete");
+    assert!(events > 2, "{events} events came before");
+    stack.finish().await;
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_half_way_is_on_record() {
     let mut stack = Stack::start().await;
     let stalled = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();

@@ -21,8 +21,13 @@ impl Neighbour {
 
     /// A Node whose modules folder `$CEDARGATE_TEST_NODE_MODULES` has the official MCP SDK.
     pub fn node_with_mcp() -> Option<(Self, PathBuf)> {
+        Self::node_with("@modelcontextprotocol/client")
+    }
+
+    /// A Node whose modules folder `$CEDARGATE_TEST_NODE_MODULES` has this package.
+    pub fn node_with(package: &str) -> Option<(Self, PathBuf)> {
         let modules = PathBuf::from(std::env::var_os("CEDARGATE_TEST_NODE_MODULES")?);
-        let sdk = modules.join("@modelcontextprotocol/client/package.json");
+        let sdk = modules.join(package).join("package.json");
         let there = Command::new("node").arg("--version").output();
         let there = there.is_ok_and(|output| output.status.success()) && sdk.is_file();
         there.then_some((Self { program: "node".into() }, modules))

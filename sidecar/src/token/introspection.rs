@@ -127,6 +127,11 @@ impl Introspection {
             Some(iss) if iss.as_str() == Some(&self.issuer) => {}
             Some(_) => return Err(Rejection::UnknownIssuer),
         }
+        // RFC 9068 section 2.2: where no resource owner is involved, the subject is the client.
+        if let (None, Some(Json::String(client))) = (answer.get("sub"), answer.get("client_id")) {
+            let client = Json::from(client.as_str());
+            answer.set("sub", client);
+        }
         if answer.get("iat").is_none() {
             answer.set("iat", Json::whole(now()));
         }
