@@ -16,7 +16,7 @@ fn complaint(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) 
     (output.status.code().unwrap(), told)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_good_configuration_checks_out() {
     let stack = Stack::start().await;
     let output = Program::run(GATE, &["check", "--config", "gate.toml"], stack.home());
@@ -26,7 +26,7 @@ async fn a_good_configuration_checks_out() {
     stack.finish().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_configurations_exit_with_64_and_name_what_is_wrong() {
     let stack = Stack::start().await;
     let home = stack.home();
@@ -69,7 +69,7 @@ async fn bad_configurations_exit_with_64_and_name_what_is_wrong() {
     stack.finish().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_named() {
     let stack = Stack::start().await;
     let (code, told) = complaint(GATE, &["run", "--config", "gate.toml"], stack.home());
