@@ -55,7 +55,7 @@ async fn the_python_sdk_discovers_authorizes_calls_and_steps_up() {
         command.arg(repository().join("tests/foreign/client.py"));
         let report = converse(&stack, &mut command, mode).await;
         assert_served(&report, mode);
-        stack.forget_decisions();
+        stack.forget_decisions().await;
         stack.finish().await;
     }
 }
@@ -75,7 +75,7 @@ async fn the_typescript_sdk_discovers_authorizes_calls_and_steps_up() {
         command.arg(Path::new(&script));
         let report = converse(&stack, &mut command, mode).await;
         assert_served(&report, mode);
-        stack.forget_decisions();
+        stack.forget_decisions().await;
         stack.finish().await;
     }
 }
@@ -107,7 +107,7 @@ async fn the_python_sdk_logs_a_person_in_from_nothing_but_the_url() {
         let token = report["access_token"].as_str().unwrap();
         assert_eq!(claims(token)["sub"], user);
         assert_eq!(claims(token)["aud"], stack.resource());
-        stack.forget_decisions();
+        stack.forget_decisions().await;
         stack.finish().await;
     }
 }

@@ -1,13 +1,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use axum::{Json, Router, extract::State, routing::get};
-use dev_authorization_server::signing::SigningKey;
+use dev_authorization_server::{keys::OldKey, signing::SigningKey};
 use futures::StreamExt as _;
 use harness::Stack;
 use jsonwebtoken::jwk::JwkSet;
@@ -66,7 +66,7 @@ async fn a_flood_of_unknown_keys_causes_no_flood_of_fetches_and_delays_nobody() 
         }
     };
     tokio::join!(flood, honest);
-    assert_eq!(published.asked(), 1, "the start was within the cool-down");
+    assert_eq!(published.asked(), 2, "at start, and once for all of them");
     stack.finish().await;
 }
 
@@ -112,7 +112,7 @@ async fn without_keys_tokens_are_refused_with_503_and_served_once_there_are_some
     let stack = Stack::with().jwks_url(&url).start().await;
     let reply = stack.caller("customer:read").refused(LIST).await;
     assert_eq!(reply.reason(), "unknown-key", "an empty set is the issuer's word");
-    assert_eq!(published.asked(), 1);
+    assert_eq!(published.asked(), 2, "at start, and for this one");
     *published.keys.lock().unwrap() = key.jwks();
     let token = stack.caller("customer:read").token().to_owned();
     // The cool-down is ten seconds.
@@ -125,6 +125,61 @@ async fn without_keys_tokens_are_refused_with_503_and_served_once_there_are_some
         }
     }
     assert_eq!(status, 200, "a rotated key is found by the token that names it");
+    stack.finish().await;
+}
+
+/// Callers without a pause, while the issuer rotates its keys at its own pace.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_under_load_and_no_good_request_fails() {
+    let stack = Stack::with().issuer_settings("refresh_every = \"10s\"").start().await;
+    let done = AtomicBool::new(false);
+    let caller = async |number: usize| {
+        let mut served = 0;
+        while !done.load(Ordering::SeqCst) {
+            let mut claims = stack.claims("customer:read");
+            claims["jti"] = json!(format!("{number}-{served}"));
+            let token = stack.issuer_keys().current().sign(&claims).unwrap();
+            let reply = stack.bearing(&token).post(LIST).await;
+            assert_eq!(reply.status, 200, "caller {number}, call {served}: {}", reply.body);
+            served += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        served
+    };
+    let old = OldKey::StaysFor(Duration::from_secs(300));
+    let rotations = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stack.issuer_keys().rotate(old).unwrap();
+        // The next one comes when the gate may ask again.
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        stack.issuer_keys().rotate(old).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        done.store(true, Ordering::SeqCst);
+    };
+    let callers = futures::future::join_all((0..4).map(caller));
+    let (served, ()) = tokio::join!(callers, rotations);
+    assert!(served.iter().sum::<i32>() > 500, "{served:?}");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_stops_working_within_the_refresh_interval() {
+    let stack = Stack::with().issuer_settings("refresh_every = \"10s\"").start().await;
+    let old = stack.caller("customer:read").token().to_owned();
+    assert_eq!(stack.bearing(&old).post(LIST).await.status, 200);
+    stack.issuer_keys().rotate(OldKey::IsWithdrawn).unwrap();
+    let withdrawn = Instant::now();
+    // Nobody names the new key, so that nothing but the clock tells the gate.
+    let stopped = loop {
+        let reply = stack.bearing(&old).post(LIST).await;
+        if reply.status != 200 {
+            assert_eq!(reply.reason(), "unknown-key");
+            break withdrawn.elapsed();
+        }
+        assert!(withdrawn.elapsed() < Duration::from_secs(12), "past the bound");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(stopped > Duration::from_secs(1), "and known tokens were not verified each time");
     stack.finish().await;
 }
 

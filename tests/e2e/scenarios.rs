@@ -48,7 +48,7 @@ async fn both_scenarios_of_the_article_play_in_both_eras() {
         assert!(report.answer.contains("John Doe"), "{}", report.answer);
         assert!(report.answer.contains("active"), "{}", report.answer);
         session.close().await;
-        stack.forget_decisions();
+        stack.forget_decisions().await;
         stack.finish().await;
     }
 }
@@ -69,7 +69,7 @@ async fn a_call_steps_up_to_exactly_the_scope_it_needs() {
     let tools = session.tools().await.unwrap();
     assert_eq!(tools.len(), 3, "the old scopes are kept");
     session.close().await;
-    stack.forget_decisions();
+    stack.forget_decisions().await;
     stack.finish().await;
 }
 
@@ -89,7 +89,7 @@ async fn a_refusal_goes_back_to_the_model_as_text() {
     assert!(!report.steps[0].succeeded);
     assert!(report.answer.contains("did not do it"), "{}", report.answer);
     session.close().await;
-    stack.forget_decisions();
+    stack.forget_decisions().await;
     stack.finish().await;
 }
 

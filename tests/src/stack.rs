@@ -18,7 +18,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use sidecar::{Config, DecisionRecord, Gate};
 use tempfile::TempDir;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
     caller::Caller,
@@ -38,7 +38,7 @@ pub struct Stack {
     authority: LocalAuthority,
     stopped: watch::Receiver<()>,
     spy: Spy,
-    decisions: broadcast::Receiver<Arc<DecisionRecord>>,
+    decisions: mpsc::UnboundedReceiver<Arc<DecisionRecord>>,
     sent: AtomicUsize,
     finished: bool,
     /// Dropped, it tells every part to stop.
@@ -176,7 +176,7 @@ impl Stack {
         };
         let config = place.write_config(gate, &issuer_entry, &url, &builder.settings);
         let gate_ready = Gate::prepare(&Config::load(&config).unwrap()).await.unwrap();
-        let decisions = gate_ready.decisions();
+        let decisions = kept(gate_ready.decisions());
         tokio::spawn(sidecar::run(gate_ready, gate_listener, place.stop()));
 
         let http = client::trust::http_client(Some(&home.path().join("ca.pem"))).unwrap();
@@ -306,9 +306,8 @@ impl Stack {
     /// The decision on the latest request.
     pub async fn latest_decision(&mut self) -> Arc<DecisionRecord> {
         let mut latest = None;
-        while let Ok(record) = self.decisions.try_recv() {
-            self.sent.fetch_sub(1, Ordering::SeqCst);
-            latest = Some(record);
+        for _ in 0..self.sent.swap(0, Ordering::SeqCst) {
+            latest = Some(self.next_decision().await);
         }
         latest.expect("a decision on record")
     }
@@ -346,26 +345,46 @@ impl Stack {
         jsonwebtoken::encode(&header, &claims, key).unwrap()
     }
 
+    async fn next_decision(&mut self) -> Arc<DecisionRecord> {
+        let next = tokio::time::timeout(Duration::from_secs(5), self.decisions.recv()).await;
+        next.expect("a decision in time").expect("the gate is there")
+    }
+
     /// Forgets what a session of its own sent, which nobody counted.
-    pub fn forget_decisions(&mut self) {
+    pub async fn forget_decisions(&mut self) {
+        tokio::time::sleep(SETTLED).await;
         while self.decisions.try_recv().is_ok() {}
     }
 
     /// Asserts one decision record for each request that was sent.
     pub async fn finish(mut self) {
         self.finished = true;
-        let sent = self.sent.load(Ordering::SeqCst);
-        let mut records = Vec::new();
-        while records.len() < sent {
-            match tokio::time::timeout(Duration::from_secs(5), self.decisions.recv()).await {
-                Ok(Ok(record)) => records.push(record),
-                other => panic!("{sent} requests, {} records: {other:?}", records.len()),
-            }
+        for _ in 0..self.sent.swap(0, Ordering::SeqCst) {
+            self.next_decision().await;
         }
+        tokio::time::sleep(SETTLED).await;
         let surplus = self.decisions.try_recv();
-        assert!(surplus.is_err(), "{sent} requests, one record more: {surplus:?}");
+        assert!(surplus.is_err(), "one record more than requests: {surplus:?}");
     }
 }
+
+/// Takes decisions out of the gate's short backlog as they are made.
+fn kept(
+    mut made: broadcast::Receiver<Arc<DecisionRecord>>,
+) -> mpsc::UnboundedReceiver<Arc<DecisionRecord>> {
+    let (keep, kept) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok(record) = made.recv().await {
+            if keep.send(record).is_err() {
+                return;
+            }
+        }
+    });
+    kept
+}
+
+/// Longer than a record takes from the gate to the test.
+const SETTLED: Duration = Duration::from_millis(30);
 
 impl Drop for Stack {
     fn drop(&mut self) {

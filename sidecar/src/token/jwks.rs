@@ -160,11 +160,3 @@ const RETRY_EVERY: Duration = Duration::from_secs(10);
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(6);
 /// Callers that may wait for a key at the same time, all of them for the same fetch.
 const MAX_LOOK_UPS: usize = 64;
-
-#[cfg(test)]
-impl Jwks {
-    /// Lets the next fetch come at once.
-    pub(super) fn forget_attempts(&self) {
-        self.source.forget_attempts();
-    }
-}

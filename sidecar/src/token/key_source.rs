@@ -37,7 +37,7 @@ struct Inner {
     /// The hot path reads this and nothing else of the source.
     table: ArcSwapOption<KeyTable>,
     started: Instant,
-    /// Milliseconds after `started` before which no fetch may start.
+    /// Milliseconds after `started` before which no look-up may start another fetch.
     not_before: AtomicU64,
     latest_fault: ArcSwap<String>,
 }
@@ -147,11 +147,13 @@ impl KeySource {
         self.0.latest_fault.load_full()
     }
 
-    /// Fetches and publishes a new table, unless the latest attempt was too recent.
+    /// Fetches and publishes a new table for a token that names a key not in this one, unless the
+    /// latest attempt of this kind was too recent.
     ///
     /// The attempt is counted before it is made and whatever its outcome, so that neither a flood
-    /// of unknown keys nor a failing issuer causes more than one fetch a cool-down.
-    pub(super) async fn refresh(&self) -> Result<Vec<JsonWebKey>, FetchFault> {
+    /// of unknown keys nor a failing issuer causes more than one such fetch a cool-down. Fetches by
+    /// the clock are not counted: a key that was rotated just after one would be unknown for long.
+    async fn look_up(&self) -> Result<Vec<JsonWebKey>, FetchFault> {
         let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let next = now.saturating_add(COOL_DOWN_MS);
         self.0
@@ -160,6 +162,11 @@ impl KeySource {
                 (now >= not_before).then_some(next)
             })
             .map_err(|_| FetchFault::CoolingDown)?;
+        self.refresh().await
+    }
+
+    /// Fetches and publishes a new table.
+    pub(super) async fn refresh(&self) -> Result<Vec<JsonWebKey>, FetchFault> {
         // On a task of its own: the attempt is counted, so a caller that hangs up must not end it.
         let source = self.clone();
         let fetching = tokio::spawn(async move { source.fetch().await });
@@ -250,7 +257,7 @@ impl KeySource {
 impl JwksSource for KeySource {
     async fn fetch_keys(&self) -> Result<JsonWebKeySet, JwksClientError> {
         // The fault is logged where it happened; the crate's error cannot carry one of ours.
-        self.refresh().await.map(JsonWebKeySet::from).map_err(|_| {
+        self.look_up().await.map(JsonWebKeySet::from).map_err(|_| {
             let kind = jsonwebtoken::errors::ErrorKind::InvalidToken;
             jsonwebtoken::errors::Error::from(kind).into()
         })
@@ -323,13 +330,6 @@ const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Long enough that strangers cannot use us against an issuer, short enough for a key rotation.
 const COOL_DOWN_MS: u64 = 10_000;
-
-#[cfg(test)]
-impl KeySource {
-    pub(super) fn forget_attempts(&self) {
-        self.0.not_before.store(0, Ordering::Release);
-    }
-}
 
 #[cfg(test)]
 mod tests {
