@@ -83,10 +83,9 @@ impl Policies {
         message: Message,
     ) -> Result<Authorized<Message>, Rejection> {
         let permitted = |message, by| Ok(Authorized { value: message, determining_policies: by });
-        // Clients tell from its answer in which era to speak, so it is for everyone who has a
-        // token (DESIGN section 6).
-        if message.method().name == DISCOVER {
-            return permitted(message, vec![DISCOVER_POLICY.to_owned()]);
+        // Without these no client speaks at all, so they are for everyone who has a token.
+        if let Some(by) = handshake(message.method().name) {
+            return permitted(message, vec![by.to_owned()]);
         }
         let target = message.target();
         let Some(action) = self.action(message.method(), target) else {
@@ -217,9 +216,16 @@ fn absent(target: Target<'_>) -> Rejection {
     }
 }
 
-const DISCOVER: &str = "server/discover";
-/// Stands in records where a policy id stands otherwise.
-const DISCOVER_POLICY: &str = "built-in:server-discover";
+/// What stands in records where a policy id stands otherwise, for the messages with which a client
+/// finds out in which era to speak and opens the conversation.
+fn handshake(method: &str) -> Option<&'static str> {
+    match method {
+        "server/discover" => Some("built-in:server-discover"),
+        "initialize" => Some("built-in:initialize"),
+        "notifications/initialized" => Some("built-in:initialized"),
+        _ => None,
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -219,7 +219,7 @@ fn a_policy_that_fails_to_evaluate_refuses_even_if_another_permits() {
 }
 
 #[test]
-fn discover_is_for_everyone_who_has_a_token() {
+fn the_handshake_is_for_everyone_who_has_a_token() {
     let policies = policies(r#"@id("none") forbid (principal, action, resource);"#);
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{
         "io.modelcontextprotocol/protocolVersion":"2026-07-28",
@@ -234,7 +234,13 @@ fn discover_is_for_everyone_who_has_a_token() {
     }
     let envelope = Envelope::read(&headers, body.as_bytes()).unwrap();
     let discover = envelope.confirmed_by(&headers).unwrap();
-    assert!(decide(&policies, &[], discover).is_ok());
+    assert_eq!(decide(&policies, &[], discover), Ok(vec!["built-in:server-discover".to_owned()]));
+    let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{
+        "protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#;
+    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    for (body, by) in [(initialize, "built-in:initialize"), (initialized, "built-in:initialized")] {
+        assert_eq!(decide(&policies, &[], message(body)), Ok(vec![by.to_owned()]));
+    }
     let list = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     assert_eq!(
         decide(&policies, &[], list),
