@@ -165,6 +165,6 @@ impl AdminConfig {
 
 /// As many as a random token of 128 bits has in hexadecimal.
 const LEAST_SECRET_BYTES: usize = 32;
-/// A token of eight kilobytes, form-encoded.
-const MAX_BODY_BYTES: usize = 32 * 1024;
+/// A token of sixteen kilobytes, form-encoded.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -162,7 +162,12 @@ fn with_time_limits(
     let chunks = Box::pin(chunks);
     futures::stream::unfold(Some(chunks), move |chunks| async move {
         let mut chunks = chunks?;
-        let until = token_ends.min(Instant::now() + idle);
+        let now = Instant::now();
+        // A stream that always has something would be polled before any timeout is.
+        if now >= token_ends {
+            return Some((Err(axum::Error::new(TokenEnded)), None));
+        }
+        let until = token_ends.min(now + idle);
         match tokio::time::timeout_at(until, chunks.next()).await {
             Ok(Some(chunk)) => Some((chunk, Some(chunks))),
             Ok(None) => None,
@@ -170,6 +175,11 @@ fn with_time_limits(
         }
     })
 }
+
+/// Why an answer was cut off.
+#[derive(Debug, thiserror::Error)]
+#[error("the access token has ended")]
+struct TokenEnded;
 
 /// Further ahead a clock's arithmetic may fail; no stream lives that long.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -188,4 +198,24 @@ fn answer(status: StatusCode, media_type: Option<&'static str>, body: Body) -> R
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_always_has_something_ends_with_its_token() {
+        let chunks = futures::stream::repeat_with(|| Ok(Bytes::from_static(b"x")));
+        let ends = Instant::now() + Duration::from_millis(50);
+        let limited = with_time_limits(chunks, Duration::from_secs(60), ends);
+        let last = tokio::time::timeout(
+            Duration::from_secs(5),
+            limited.fold(0, async |_, chunk| {
+                tokio::task::yield_now().await;
+                i32::from(chunk.is_err())
+            }),
+        );
+        assert_eq!(last.await, Ok(1), "its end is an error");
+    }
 }

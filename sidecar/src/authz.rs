@@ -5,6 +5,7 @@
 //! erroring `forbid` would otherwise forbid nothing.
 
 mod access;
+mod issued_names;
 mod listing;
 mod policies;
 mod reload;

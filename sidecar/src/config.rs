@@ -136,6 +136,7 @@ pub enum LogFormat {
 pub(crate) struct Limits {
     pub(crate) max_body_bytes: usize,
     pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_peer: usize,
     pub(crate) max_concurrent_requests: usize,
     pub(crate) max_answer_bytes: usize,
     pub(crate) body_timeout: Duration,

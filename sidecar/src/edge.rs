@@ -49,7 +49,7 @@ pub(crate) async fn serve(
         stop.graceful_shutdown(Some(drain));
     });
     let app = router(enforcer, endpoint).into_make_service_with_connect_info::<SocketAddr>();
-    let bounded = connections::Bounded::to(limits.max_connections);
+    let bounded = connections::Bounded::to(limits.max_connections, limits.max_connections_per_peer);
     let acceptor = RustlsAcceptor::new(tls).handshake_timeout(HANDSHAKE_TIMEOUT).acceptor(bounded);
     let mut server = axum_server::from_tcp(listener)?
         .handle(handle)

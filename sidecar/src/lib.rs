@@ -144,6 +144,11 @@ impl Gate {
         self.enforcer.ledger.subscribe()
     }
 
+    /// What is known of each issuer's keys, for people.
+    pub fn issuers(&self) -> Vec<String> {
+        self.enforcer.verifier.key_states().map(|state| state.to_string()).collect()
+    }
+
     /// How many policies and tools are in force, for people.
     pub fn summary(&self) -> String {
         let policies = self.enforcer.policies.current();
@@ -181,6 +186,7 @@ pub async fn run(
         futures::future::join_all(refreshing.verifier.key_sets().map(token::Jwks::keep_fresh))
             .await;
     });
+    enforcer.verifier.revocations().take_up().await.map_err(io::Error::other)?;
     if let Some((admin, listener)) = admin {
         background.spawn(async move {
             if let Err(error) = admin.serve(listener).await {

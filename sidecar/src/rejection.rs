@@ -180,6 +180,19 @@ impl Rejection {
         }
     }
 
+    /// Whether the same token might be accepted later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::KeysUnavailable
+                | Self::UnknownKey
+                | Self::NoKeyId
+                | Self::IntrospectionUnavailable
+                | Self::Overloaded
+                | Self::NotYetActive
+        )
+    }
+
     /// Ids of the policies behind the refusal, for the record.
     pub(crate) fn policies(&self) -> &[String] {
         match self {

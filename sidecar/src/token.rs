@@ -136,22 +136,26 @@ impl TokenVerifier {
     ) -> Result<Arc<Claims>, Rejection> {
         let digest = digest_of(token.as_str());
         let claims = self.claims_of(token.as_str(), &digest).await?;
-        self.revocations.require_none_of(&claims, &digest)?;
+        self.revocations.require_none_of(&claims, token.as_str())?;
         claims.confirmation().require(head, token.scheme(), token.as_str(), &self.proofs)?;
         Ok(claims)
     }
 
-    /// What revokes `token`, if it is good: a token that is not needs no revocation.
-    pub(crate) async fn revocation_of(&self, token: &str) -> Option<Revocation> {
-        let digest = digest_of(token);
-        let claims = self.claims_of(token, &digest).await.ok()?;
-        let until = Some(claims.expires_at());
-        Some(match claims.jti() {
+    /// What revokes `token`. A token that is not good for ever needs no revocation; of one that
+    /// cannot be judged now the reason is told.
+    pub(crate) async fn revocation_of(&self, token: &str) -> Result<Option<Revocation>, Rejection> {
+        let claims = match self.claims_of(token, &digest_of(token)).await {
+            Ok(claims) => claims,
+            Err(rejection) if rejection.may_pass() => return Err(rejection),
+            Err(_) => return Ok(None),
+        };
+        let until = Some(claims.ends());
+        Ok(Some(match claims.jti() {
             Some(jti) => {
                 Revocation::Token { issuer: claims.iss().to_owned(), jti: jti.to_owned(), until }
             }
-            None => Revocation::Digest { sha256: name_of(&digest), until },
-        })
+            None => Revocation::Digest { sha256: name_of(token), until },
+        }))
     }
 
     async fn claims_of(&self, token: &str, digest: &TokenDigest) -> Result<Arc<Claims>, Rejection> {
@@ -207,7 +211,7 @@ impl TokenVerifier {
         if !jws.is_signed_by(&key, algorithm) {
             return Err(Rejection::BadSignature);
         }
-        let claims = Arc::new(Claims::read(claimed, &issuer.rules, &self.audience)?);
+        let claims = Arc::new(Claims::read(&claimed, &issuer.rules, &self.audience)?);
         Ok(KnownToken { claims, issuer: position, kid: kid.map(str::to_owned), key })
     }
 }
@@ -254,9 +258,10 @@ mod readers {
     }
 
     pub(crate) fn read_key_set(text: &[u8], algorithms: &[Algorithm]) {
+        let now = tokio::time::Instant::now();
         if let Ok(keys) = key_source::read_set(text) {
-            let table = KeyTable::new(&keys, algorithms, None);
-            let again = KeyTable::new(&keys, algorithms, Some(&table));
+            let table = KeyTable::new(&keys, algorithms, None, now);
+            let again = KeyTable::new(&keys, algorithms, Some(&table), now);
             assert_eq!(table.len(), again.len(), "the same set, the same keys");
         }
     }

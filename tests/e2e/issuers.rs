@@ -75,7 +75,7 @@ async fn policies_speak_of_groups_roles_tenant_and_zone() {
           resource
         )
         when { principal.roles.contains("reader") }
-        unless { principal has zone && principal.zone == Mcp::Zone::"far" };
+        unless { principal has zone && principal.zone == Mcp::Zone::"https://other-issuer.example.com/tenant#far" };
         @id("acme") forbid (principal, action == Mcp::Action::"get_customer_info", resource)
         when { principal has tenant && principal.tenant != "acme" };
     "#;

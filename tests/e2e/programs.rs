@@ -23,6 +23,7 @@ async fn a_good_configuration_checks_out() {
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.contains("5 policies in 5 files over 4 tools"), "{told}");
+    assert!(told.contains(&format!("issuer `{}`: 1 key", stack.issuer())), "{told}");
     stack.finish().await;
 }
 

@@ -6,10 +6,11 @@ use std::sync::{
 };
 
 use axum::{Form, Json, Router, http::HeaderMap, routing::post};
-use harness::{Stack, eventually, free_port};
+use harness::{Program, Stack, eventually, free_port};
 use serde_json::{Value, json};
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
+const GATE: &str = env!("CARGO_BIN_EXE_cedargate-under-test");
 const SECRET: &str = "an operator's token of many letters";
 
 /// A stack with a listener for operators.
@@ -119,6 +120,45 @@ async fn a_subject_is_revoked_up_to_a_time_and_may_log_in_anew() {
     assert_eq!(operated.reason(&new).await, None);
     assert_eq!(operated.reason(&of_another).await, None);
     operated.stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_judged_now_is_not_said_to_be_revoked() {
+    let home = tempfile::tempdir().unwrap();
+    let secret = home.path().join("secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let stack = Stack::with()
+        .jwks_url(&format!("http://127.0.0.1:{}/jwks.json", free_port()))
+        .settings(&format!("[admin]\naddress = {address:?}\ntoken_file = {secret:?}\n"))
+        .start()
+        .await;
+    let revoke = async |token: &str| {
+        let request = reqwest::Client::new().post(format!("http://{address}/revoke"));
+        let request = request.bearer_auth(SECRET).form(&[("token", token)]);
+        request.send().await.map(|answer| answer.status().as_u16())
+    };
+    eventually("the operators' listener serves", async || revoke("x").await.is_ok()).await;
+    let token = stack.caller("customer:read").token().to_owned();
+    assert_eq!(revoke(&token).await.unwrap(), 503, "there are no keys to judge by");
+    assert_eq!(revoke("nonsense").await.unwrap(), 200);
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn checking_a_configuration_leaves_the_journal_to_the_gate_that_runs() {
+    let operated = Operated::start().await;
+    let home = operated.stack.home().to_owned();
+    let checked = tokio::task::spawn_blocking(move || {
+        Program::run(GATE, &["check", "--config", "gate.toml"], &home)
+    });
+    assert!(checked.await.unwrap().status.success());
+    let token = operated.token(json!({ "jti": "after the check" }));
+    assert_eq!(operated.revoke(&token).await, 200);
+    let Operated { stack, home, .. } = operated;
+    stack.finish().await;
+    let journal = std::fs::read_to_string(home.path().join("revocations.jsonl")).unwrap();
+    assert!(journal.contains("after the check"), "{journal}");
 }
 
 #[tokio::test]
@@ -245,7 +285,6 @@ async fn an_opaque_token_is_what_its_issuer_says_it_is() {
         assert_eq!(caller.post(LIST).await.status, 200, "without {absent}");
     }
     for (name, value, reason) in [
-        ("active", json!(false), "inactive-token"),
         ("active", json!("true"), "malformed-claims"),
         ("active", Value::Null, "malformed-claims"),
         ("iss", json!("https://evil.example.com"), "unknown-issuer"),
@@ -256,6 +295,9 @@ async fn an_opaque_token_is_what_its_issuer_says_it_is() {
         ("sub", json!(""), "malformed-claims"),
         ("client_id", Value::Null, "malformed-claims"),
         ("token_type", json!("refresh_token"), "wrong-token-type"),
+        ("token_use", json!("refresh_token"), "wrong-token-type"),
+        ("token_use", json!("id"), "wrong-token-type"),
+        ("typ", json!("Refresh"), "wrong-token-type"),
         ("cnf", json!({ "jkt": "A".repeat(43) }), "no-proof"),
     ] {
         let mut changed = good.clone();
@@ -272,7 +314,14 @@ async fn an_opaque_token_is_what_its_issuer_says_it_is() {
         (reply.status.as_u16(), reply.reason().as_str()),
         (503, "introspection-unavailable")
     );
-    assert_eq!(stack.bearing("unknown").refused(LIST).await.reason(), "inactive-token");
+    for token in ["unknown", "opaque/token+1~=="] {
+        *answer.lock().unwrap() = json!({ "active": false });
+        let before = asked.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            assert_eq!(stack.bearing(token).refused(LIST).await.reason(), "inactive-token");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), before + 1, "asked once for a while");
+    }
     let before = asked.load(Ordering::SeqCst);
     assert_eq!(stack.caller("customer:read").post(LIST).await.status, 200, "a JWT is verified");
     assert_eq!(asked.load(Ordering::SeqCst), before, "and nobody is asked about it");

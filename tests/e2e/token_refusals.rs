@@ -338,7 +338,7 @@ impl Mint<'_> {
             ("a space inside", format!("{head} .{payload}.{signature}"), "malformed-token"),
             ("a comma inside", format!("{good},{good}"), "malformed-token"),
             ("an opaque token", "wUpZ1vq0Gz5YvVb4hTn3q1W6sY2kR8mX".to_owned(), "malformed-token"),
-            ("nine kilobytes", format!("{good}{}", "A".repeat(9_000)), "malformed-token"),
+            ("seventeen kilobytes", format!("{good}{}", "A".repeat(17_000)), "malformed-token"),
         ]
         .map(|(name, token, reason)| self.row(name, &token, reason))
         .into()

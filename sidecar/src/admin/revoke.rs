@@ -27,8 +27,14 @@ pub(super) async fn token(
     Form(request): Form<RevocationRequest>,
 ) -> Response {
     match admin.enforcer.verifier.revocation_of(&request.token).await {
-        Some(revocation) => put_in_force(&admin, revocation).await,
-        None => StatusCode::OK.into_response(),
+        Ok(Some(revocation)) => put_in_force(&admin, revocation).await,
+        Ok(None) => StatusCode::OK.into_response(),
+        // RFC 7009 section 2.2.1: the client must assume that the token still exists.
+        Err(rejection) => {
+            let error = format!("the token cannot be judged now: {}", rejection.reason());
+            tracing::error!(error, "a revocation is NOT in force");
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error }))).into_response()
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use cedar_policy::{
 use serde_json::Value;
 
 use super::{
+    issued_names::IssuedNames,
     scopes,
     shape::{RecordShape, TypeNames},
     source::{self, PolicyError, PolicyFile},
@@ -73,10 +74,17 @@ impl Policies {
     /// the stack that a request has.
     pub(crate) fn load(config: &Config) -> Result<Self, PolicyError> {
         let broken = |what: String| PolicyError::new(&config.policies.directory, what);
-        let policies = on_stack(READER_STACK_BYTES, || Self::read(config)).map_err(broken)??;
+        let (mut policies, files) =
+            on_stack(READER_STACK_BYTES, || Self::read(config)).map_err(broken)??;
         on_stack(REQUEST_STACK_BYTES, || policies.require_answerable())
             .and_then(|answerable| answerable)
             .map_err(broken)?;
+        // Only now is their depth known to be within bounds for what looks at them as JSON.
+        let looked_at = || look_at(&files, config);
+        let scopes = on_stack(READER_STACK_BYTES, looked_at).map_err(broken)??;
+        if config.resource.scopes_supported.is_none() {
+            policies.advertised_scopes = scopes;
+        }
         Ok(policies)
     }
 
@@ -89,7 +97,7 @@ impl Policies {
         &self.summary
     }
 
-    fn read(config: &Config) -> Result<Self, PolicyError> {
+    fn read(config: &Config) -> Result<(Self, Vec<PolicyFile>), PolicyError> {
         let schema_file = &config.policies.schema;
         let broken = |what: String| PolicyError::new(schema_file, what);
         let text = source::bounded_text(schema_file)?;
@@ -111,23 +119,18 @@ impl Policies {
             files: files.len(),
             tools: actions.values().filter(in_call_tool).count(),
         };
-        Ok(Self {
+        let policies = Self {
             schema,
             actions,
             types,
             server,
-            advertised_scopes: match &config.resource.scopes_supported {
-                Some(scopes) => scopes.clone(),
-                None => {
-                    let policies = files.iter().flat_map(|file| &file.policies);
-                    scopes::spoken_of(policies).into_iter().collect()
-                }
-            },
+            advertised_scopes: config.resource.scopes_supported.clone().unwrap_or_default(),
             denied_tools: config.answers.denied_tools,
             several_issuers: config.issuers.len() > 1,
             subject: SubjectShape::of(&namespace, &TypeNames::of(&namespace)),
             summary,
-        })
+        };
+        Ok((policies, files))
     }
 }
 
@@ -177,6 +180,21 @@ fn validate(schema: &Schema, files: &[PolicyFile]) -> Result<(), PolicyError> {
         }
     }
     Ok(())
+}
+
+/// What stands in policies: names are held against the issuers, and scopes are told.
+fn look_at(files: &[PolicyFile], config: &Config) -> Result<Vec<String>, PolicyError> {
+    let issuers: Vec<_> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
+    let names = IssuedNames::of(&issuers);
+    for file in files {
+        for policy in &file.policies {
+            names.require_in(policy).map_err(|what| {
+                PolicyError::new(&file.path, format!("policy `{}` {what}", policy.id()))
+            })?;
+        }
+    }
+    let policies = files.iter().flat_map(|file| &file.policies);
+    Ok(scopes::spoken_of(policies).into_iter().collect())
 }
 
 fn compile(

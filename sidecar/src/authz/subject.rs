@@ -96,7 +96,7 @@ impl Policies {
         let texts = |words: &BTreeSet<String>| {
             RestrictedExpression::new_set(words.iter().map(|word| text(word)))
         };
-        let client = uid(&self.types.client, principal.client_id);
+        let client = uid(&self.types.client, &self.of_issuer(principal, principal.client_id));
         let mut attributes = HashMap::from([
             ("id".to_owned(), text(principal.sub)),
             ("iss".to_owned(), text(principal.iss)),
@@ -111,7 +111,7 @@ impl Policies {
             attributes.insert("tenant".to_owned(), text(tenant));
         }
         if let Some(zone) = principal.zone.filter(|_| self.subject.zone) {
-            let zone = uid(&self.types.zone, zone);
+            let zone = uid(&self.types.zone, &self.of_issuer(principal, zone));
             all.push(Entity::new_no_attrs(zone.clone(), HashSet::new()));
             attributes.insert("zone".to_owned(), RestrictedExpression::new_entity_uid(zone));
         }

@@ -13,6 +13,7 @@ pub(super) async fn check(path: &Path) -> ExitCode {
     match Gate::prepare(&config).await {
         Ok(gate) => {
             println!("`{}` is good: {}", path.display(), gate.summary());
+            gate.issuers().iter().for_each(|issuer| println!("{issuer}"));
             ExitCode::SUCCESS
         }
         Err(error) => complain(&error, misused()),

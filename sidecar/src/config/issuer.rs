@@ -187,6 +187,12 @@ pub(super) fn issuers(
                 "can be configured for one issuer only: an opaque token does not say whose it is",
             );
         }
+        if raw.introspection.as_ref().is_some_and(|raw| raw.cache_for > MOST_CACHED) {
+            problems.add(
+                key("introspection.cache_for"),
+                "must be at most five minutes: so long a revoked token works",
+            );
+        }
         let introspection = raw.introspection.and_then(|raw| {
             Some(IntrospectionConfig {
                 url: problems.trusted_url(&key("introspection.url"), &raw.url)?,
@@ -294,6 +300,7 @@ const ALGORITHMS: [(&str, Algorithm); 9] = [
     ("ES384", Algorithm::ES384),
     ("EdDSA", Algorithm::EdDSA),
 ];
+const MOST_CACHED: Duration = Duration::from_secs(300);
 /// No shorter than the pause between two fetches.
 const LEAST_REFRESH: Duration = Duration::from_secs(10);
 /// Beyond, an expired token is simply accepted.

@@ -112,6 +112,7 @@ struct RawLog {
 struct RawLimits {
     max_body_bytes: usize,
     max_connections: usize,
+    max_connections_per_peer: usize,
     max_concurrent_requests: usize,
     max_answer_bytes: usize,
     #[serde(with = "humantime_serde")]
@@ -133,6 +134,8 @@ impl Default for RawLimits {
             max_body_bytes: 1024 * 1024,
             // Some tens of kilobytes each. The descriptor limit (ulimit -n) must allow for as many.
             max_connections: 4096,
+            // One host must not keep the others out; a load balancer in front needs them all.
+            max_connections_per_peer: 1024,
             // Each holds a message while it is judged and an upstream exchange until it is answered.
             max_concurrent_requests: 1024,
             // Tool lists of a thousand tools are below two mebibytes.
@@ -346,6 +349,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
     for (key, zero) in [
         ("limits.max_body_bytes", raw.max_body_bytes == 0),
         ("limits.max_connections", raw.max_connections == 0),
+        ("limits.max_connections_per_peer", raw.max_connections_per_peer == 0),
         ("limits.max_concurrent_requests", raw.max_concurrent_requests == 0),
         ("limits.max_answer_bytes", raw.max_answer_bytes == 0),
         ("limits.body_timeout", raw.body_timeout.is_zero()),
@@ -368,6 +372,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
     Limits {
         max_body_bytes: raw.max_body_bytes,
         max_connections: raw.max_connections,
+        max_connections_per_peer: raw.max_connections_per_peer,
         max_concurrent_requests: raw.max_concurrent_requests,
         max_answer_bytes: raw.max_answer_bytes,
         body_timeout: raw.body_timeout,

@@ -146,5 +146,5 @@ fn every_entry_for_an_identity_provider_in_the_documentation_resolves() {
         let outcome = resolve(&MINIMAL.replace(issuer, entry));
         assert!(outcome.is_ok(), "{entry}\n{}", outcome.unwrap_err());
     }
-    assert_eq!(entries.len(), 9);
+    assert_eq!(entries.len(), 11);
 }

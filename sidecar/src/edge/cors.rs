@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, header};
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 /// For documents that hold nothing secret.
 pub(super) fn for_documents() -> CorsLayer {
@@ -16,30 +16,17 @@ pub(super) fn for_documents() -> CorsLayer {
 /// in a header that the page itself sets.
 pub(super) fn for_endpoint(origins: &[String]) -> Option<CorsLayer> {
     let origins: Vec<_> = origins.iter().filter_map(|o| HeaderValue::try_from(o).ok()).collect();
-    let names = |names: &[&'static str]| -> Vec<HeaderName> {
-        names.iter().map(|&name| HeaderName::from_static(name)).collect()
-    };
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(origins)
             .allow_methods([Method::POST])
-            .allow_headers(names(&ASKED))
-            .expose_headers(names(&TOLD))
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(TOLD.map(HeaderName::from_static))
             .vary([header::ORIGIN])
             .max_age(PREFLIGHT_COUNTS_FOR)
     })
 }
 
-/// What MCP clients send besides what every page may.
-const ASKED: [&str; 7] = [
-    "authorization",
-    "content-type",
-    "dpop",
-    "mcp-protocol-version",
-    "mcp-method",
-    "mcp-name",
-    "mcp-session-id",
-];
 /// What a client must read to find its issuer, to step up, and to wait.
 const TOLD: [&str; 4] = ["www-authenticate", "dpop-nonce", "retry-after", "x-request-id"];
 const PREFLIGHT_COUNTS_FOR: Duration = Duration::from_secs(600);

@@ -29,6 +29,7 @@ pub struct Claims {
     zone: Option<String>,
     confirmation: Confirmation,
     issued_at: Seconds,
+    exp: Seconds,
     /// Its issuer's leeway included.
     expires_at: Seconds,
 }
@@ -78,9 +79,9 @@ impl Claims {
         self.issued_at
     }
 
-    /// When the token ends by its own word and its issuer's leeway.
-    pub(super) fn expires_at(&self) -> Seconds {
-        self.expires_at
+    /// When the token ends by its own word, whatever the gate's rules say.
+    pub(super) fn ends(&self) -> Seconds {
+        self.exp
     }
 
     /// To what the token is bound.
@@ -101,38 +102,39 @@ impl Claims {
 
     /// Reads the claims of a token whose signature has been verified, by the rules of its issuer.
     pub(super) fn read(
-        mut claims: Object,
+        claims: &Object,
         rules: &TokenRules,
         audience: &str,
     ) -> Result<Self, Rejection> {
-        let iss = required(text(&mut claims, "iss")?)?;
-        let (issued_at, expires_at) = in_time(&claims, rules)?;
+        let iss = required(text(claims, "iss")?)?;
+        let Times { issued_at, exp, expires_at } = in_time(claims, rules)?;
         is_for(claims.get("aud"), rules, audience)?;
-        let named = (text(&mut claims, "client_id")?, text(&mut claims, "azp")?);
+        let named = (text(claims, "client_id")?, text(claims, "azp")?);
         let client_id = match named {
             (Some(id), _) | (None, Some(id)) => id,
-            (None, None) => required(one(&claims, rules.claims.client.as_ref())?)?,
+            (None, None) => required(one(claims, rules.claims.client.as_ref())?)?,
         };
         if rules.token_type == TokenType::Jwt {
-            is_access_token(&claims, &client_id)?;
+            is_access_token(claims, &client_id)?;
         }
-        let confirmation = Confirmation::read(&claims)?;
+        let confirmation = Confirmation::read(claims)?;
         confirmation.satisfies(rules.proof)?;
-        let scopes = scopes(&claims)?;
-        let sub = required(text(&mut claims, "sub")?)?;
+        let scopes = scopes(claims)?;
+        let sub = required(text(claims, "sub")?)?;
         let mapping = &rules.claims;
         Ok(Self {
             iss,
             sub,
             client_id,
-            jti: text(&mut claims, "jti")?,
+            jti: text(claims, "jti")?,
             scopes,
-            groups: several(&claims, mapping.groups.as_ref())?,
-            roles: several(&claims, mapping.roles.as_ref())?,
-            tenant: one(&claims, mapping.tenant.as_ref())?,
-            zone: one(&claims, mapping.zone.as_ref())?,
+            groups: several(claims, mapping.groups.as_ref())?,
+            roles: several(claims, mapping.roles.as_ref())?,
+            tenant: one(claims, mapping.tenant.as_ref())?,
+            zone: one(claims, mapping.zone.as_ref())?,
             confirmation,
             issued_at,
+            exp,
             expires_at,
         })
     }
@@ -143,8 +145,15 @@ pub(super) fn claimed_issuer(claims: &Object) -> Result<&str, Rejection> {
     claims.get("iss").and_then(Json::as_str).ok_or(Rejection::MalformedClaims)
 }
 
-/// `exp`, `nbf` and `iat` (RFC 7519 section 4.1); yields when the token was issued and when it ends.
-fn in_time(claims: &Object, rules: &TokenRules) -> Result<(Seconds, Seconds), Rejection> {
+/// When a token was issued, when it ends by its own word, and when by its issuer's rules.
+struct Times {
+    issued_at: Seconds,
+    exp: Seconds,
+    expires_at: Seconds,
+}
+
+/// `exp`, `nbf` and `iat` (RFC 7519 section 4.1).
+fn in_time(claims: &Object, rules: &TokenRules) -> Result<Times, Rejection> {
     let leeway = seconds(rules.leeway);
     let now = now();
     let exp = required(date(claims, "exp")?)?;
@@ -157,13 +166,17 @@ fn in_time(claims: &Object, rules: &TokenRules) -> Result<(Seconds, Seconds), Re
     if begins > now.saturating_add(leeway) {
         return Err(Rejection::NotYetActive);
     }
-    match rules.max_age {
-        None => Ok((iat, ends)),
+    let expires_at = match rules.max_age {
+        None => ends,
         Some(max_age) => {
             let oldest = iat.saturating_add(seconds(max_age)).saturating_add(leeway);
-            if now >= oldest { Err(Rejection::TooOld) } else { Ok((iat, ends.min(oldest))) }
+            if now >= oldest {
+                return Err(Rejection::TooOld);
+            }
+            ends.min(oldest)
         }
-    }
+    };
+    Ok(Times { issued_at: iat, exp, expires_at })
 }
 
 /// `aud` names this resource, as one string or among several (RFC 7519 section 4.1.3).
@@ -189,20 +202,27 @@ fn told(ours: bool) -> Result<(), Rejection> {
 /// Where the header says nothing, the claims must: an ID token is about a login and for the client
 /// itself, a refresh or logout token says so (RFC 8725 section 3.12).
 fn is_access_token(claims: &Object, client_id: &str) -> Result<(), Rejection> {
+    let has = |names: &[&str]| names.iter().any(|name| claims.get(name).is_some());
     let of_other_kinds = ["nonce", "at_hash", "c_hash", "s_hash", "events", "sub_jwk"];
-    let other = of_other_kinds.iter().any(|name| claims.get(name).is_some())
-        // What Keycloak, Cognito and Glewlwyd call their tokens.
-        || says_otherwise(claims, "typ", &["Bearer", "DPoP", "at+jwt"])
-        || says_otherwise(claims, "token_use", &["access"])
-        || says_otherwise(claims, "type", &["access_token"]);
     let for_client = match claims.get("aud") {
         Some(Json::String(one)) => one == client_id,
         Some(Json::Array(several)) => several.iter().any(|one| one.as_str() == Some(client_id)),
         _ => true,
     };
+    // Where one registration is client and API, only the scopes tell.
+    let of_a_login = for_client && !has(&["scope", "scp"]);
     // What an access token has and an ID token has not.
-    let grants = ["scope", "scp", "roles"].iter().any(|name| claims.get(name).is_some());
-    if other || for_client || !grants { Err(Rejection::WrongTokenType) } else { Ok(()) }
+    let grants = has(&["scope", "scp", "roles"]);
+    let other = has(&of_other_kinds) || says_it_is_another(claims) || of_a_login || !grants;
+    if other { Err(Rejection::WrongTokenType) } else { Ok(()) }
+}
+
+/// Whether the claims themselves name another kind of token, in the words of Keycloak, of Cognito
+/// and Hydra, of Glewlwyd.
+pub(super) fn says_it_is_another(claims: &Object) -> bool {
+    says_otherwise(claims, "typ", &["Bearer", "DPoP", "at+jwt"])
+        || says_otherwise(claims, "token_use", &["access", "access_token"])
+        || says_otherwise(claims, "type", &["access_token"])
 }
 
 fn says_otherwise(claims: &Object, name: &str, access: &[&str]) -> bool {
@@ -255,22 +275,25 @@ fn strings(value: &Json) -> Result<BTreeSet<String>, Rejection> {
     if strings.iter().any(String::is_empty) { Err(Rejection::MalformedClaims) } else { Ok(strings) }
 }
 
-/// Takes a claim that must be text where it stands, and not an empty one.
-fn text(claims: &mut Object, name: &str) -> Result<Option<String>, Rejection> {
-    match claims.remove(name) {
+/// A claim that must be text where it stands, and not an empty one.
+fn text(claims: &Object, name: &str) -> Result<Option<String>, Rejection> {
+    match claims.get(name) {
         None => Ok(None),
-        Some(Json::String(text)) if !text.is_empty() => Ok(Some(text)),
+        Some(Json::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
         Some(_) => Err(Rejection::MalformedClaims),
     }
 }
 
-/// A NumericDate, to the second below.
+/// A NumericDate, to the second below; some issuers give it to the nanosecond.
 fn date(claims: &Object, name: &str) -> Result<Option<Seconds>, Rejection> {
-    let milliseconds = |number: &Number| number.scaled(3).filter(|&time| time >= 0);
+    let seconds = |number: &Number| {
+        number.scaled(0).or_else(|| number.scaled(9).map(|time| time.div_euclid(1_000_000_000)))
+    };
     match claims.get(name) {
         None => Ok(None),
         Some(Json::Number(number)) => {
-            milliseconds(number).map(|time| Some(time / 1000)).ok_or(Rejection::MalformedClaims)
+            let time = seconds(number).filter(|&time| time >= 0);
+            time.map(Some).ok_or(Rejection::MalformedClaims)
         }
         Some(_) => Err(Rejection::MalformedClaims),
     }
@@ -307,6 +330,7 @@ impl Claims {
             zone: None,
             confirmation: Confirmation::default(),
             issued_at: 0,
+            exp: Seconds::MAX,
             expires_at: Seconds::MAX,
         }
     }

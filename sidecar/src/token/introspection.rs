@@ -1,14 +1,14 @@
 //! Tokens that say nothing by themselves: their issuer is asked (RFC 7662), and its answer is held
 //! to the same rules as a token's claims.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use moka::sync::Cache;
 use reqwest::{Client, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::{
-    claims::{Claims, now},
+    claims::{Claims, says_it_is_another},
     key_source::{UnusableIssuer, http_client},
     known::TokenDigest,
 };
@@ -24,8 +24,10 @@ pub(super) struct Introspection {
     config: IntrospectionConfig,
     secret: String,
     http: Client,
-    /// What an issuer has confirmed counts for a short while; what it denied is asked again.
+    /// What an issuer has confirmed counts for a short while.
     confirmed: Cache<TokenDigest, Arc<Claims>>,
+    /// And what it has denied for a shorter one, so that nobody is used against it.
+    denied: Cache<TokenDigest, ()>,
     open: Semaphore,
 }
 
@@ -55,6 +57,7 @@ impl Introspection {
                 .max_capacity(MAX_TOKENS)
                 .time_to_live(config.cache_for)
                 .build(),
+            denied: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(DENIED_FOR).build(),
             open: Semaphore::new(MAX_QUESTIONS),
         })
     }
@@ -70,8 +73,16 @@ impl Introspection {
         if let Some(claims) = self.confirmed.get(digest).filter(|claims| claims.is_current()) {
             return Ok(claims);
         }
+        if self.denied.contains_key(digest) {
+            return Err(Rejection::Inactive);
+        }
         let answer = self.ask(token).await?;
-        let claims = Arc::new(Claims::read(self.completed(answer)?, rules, audience)?);
+        let completed = self.completed(answer).inspect_err(|rejection| {
+            if *rejection == Rejection::Inactive {
+                self.denied.insert(*digest, ());
+            }
+        })?;
+        let claims = Arc::new(Claims::read(&completed, rules, audience)?);
         if !self.config.cache_for.is_zero() {
             self.confirmed.insert(*digest, Arc::clone(&claims));
         }
@@ -80,7 +91,8 @@ impl Introspection {
 
     /// RFC 7662 section 2.1.
     async fn ask(&self, token: &str) -> Result<Object, Rejection> {
-        let Ok(_place) = self.open.try_acquire() else {
+        let place = tokio::time::timeout(WAIT_AT_MOST, self.open.acquire()).await;
+        let Ok(Ok(_place)) = place else {
             return Err(Rejection::Overloaded);
         };
         let unavailable = |fault: String| {
@@ -133,13 +145,15 @@ impl Introspection {
             answer.set("sub", client);
         }
         if answer.get("iat").is_none() {
-            answer.set("iat", Json::whole(now()));
+            // Not now: whatever is revoked or refused by age would stay good for ever.
+            answer.set("iat", Json::whole(0));
         }
         let kind = answer.get("token_type").map(|kind| kind.as_str().unwrap_or_default());
         let is_access = |kind: &str| {
             ["bearer", "dpop", "access_token"].iter().any(|known| kind.eq_ignore_ascii_case(known))
         };
-        if kind.is_some_and(|kind| !is_access(kind)) {
+        // A refresh token is active too, and its `token_type` may say nothing.
+        if kind.is_some_and(|kind| !is_access(kind)) || says_it_is_another(&answer) {
             return Err(Rejection::WrongTokenType);
         }
         Ok(answer)
@@ -154,4 +168,6 @@ fn form_encoded(text: &str) -> String {
 const MAX_TOKENS: u64 = 10_000;
 /// Callers that may wait for the issuer at the same time.
 const MAX_QUESTIONS: usize = 64;
+const WAIT_AT_MOST: Duration = Duration::from_secs(2);
+const DENIED_FOR: Duration = Duration::from_secs(2);
 const MAX_ANSWER_BYTES: usize = 64 * 1024;

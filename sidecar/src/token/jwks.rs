@@ -50,6 +50,20 @@ impl KeyState {
     }
 }
 
+impl std::fmt::Display for KeyState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { issuer, keys, freshness, .. } = self;
+        match (freshness, keys) {
+            (Freshness::Missing, _) => {
+                write!(f, "issuer `{issuer}` gave no keys: its tokens are refused until it does")
+            }
+            (_, 0) => write!(f, "issuer `{issuer}` publishes no key that is usable as configured"),
+            (_, 1) => write!(f, "issuer `{issuer}`: 1 key"),
+            (_, keys) => write!(f, "issuer `{issuer}`: {keys} keys"),
+        }
+    }
+}
+
 impl std::fmt::Debug for Jwks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Jwks").field("issuer", &self.source.issuer()).finish_non_exhaustive()

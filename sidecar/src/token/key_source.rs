@@ -180,8 +180,9 @@ impl KeySource {
     }
 
     async fn fetch(&self) -> Result<Vec<JsonWebKey>, FetchFault> {
+        let asked_at = Instant::now();
         let set = self.key_set().await?.keys;
-        let table = KeyTable::new(&set, &self.0.algorithms, self.table().as_deref());
+        let table = KeyTable::new(&set, &self.0.algorithms, self.table().as_deref(), asked_at);
         // An empty set is the issuer's word too: what it published before is withdrawn.
         let (issuer, keys) = (self.issuer(), table.len());
         if keys == 0 {
@@ -189,7 +190,12 @@ impl KeySource {
         } else {
             tracing::info!(issuer, keys, "issuer's keys fetched");
         }
-        self.0.table.store(Some(Arc::new(table)));
+        let table = Arc::new(table);
+        // Of two answers the one to the later question counts, in whatever order they came.
+        self.0.table.rcu(|current| match current {
+            Some(current) if current.asked_at > asked_at => Some(Arc::clone(current)),
+            _ => Some(Arc::clone(&table)),
+        });
         Ok(set.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect())
     }
 
@@ -230,7 +236,9 @@ impl KeySource {
                     return Ok(metadata.jwks_uri);
                 }
                 // RFC 8414 section 3.3: such a document must not be used.
-                Ok(_) => return Err(FetchFault::ForeignMetadata(url, self.0.issuer.clone())),
+                Ok(_) => {
+                    last = FetchFault::ForeignMetadata(url, self.0.issuer.clone()).to_string();
+                }
                 Err(fault) => last = fault.to_string(),
             }
         }

@@ -13,6 +13,7 @@ pub(super) struct KeyTable {
     by_kid: HashMap<String, Arc<VerifyingKey>>,
     /// The one key of a set that holds no other.
     only: Option<Arc<VerifyingKey>>,
+    pub(super) asked_at: Instant,
     pub(super) fetched_at: Instant,
 }
 
@@ -28,7 +29,12 @@ impl KeyTable {
     ///
     /// Other keys are passed over, so that one odd key does not spoil the set; of keys that share
     /// a `kid` none is used. A key that was in the table `before` stays the same key.
-    pub(super) fn new(set: &[Value], algorithms: &[Algorithm], before: Option<&Self>) -> Self {
+    pub(super) fn new(
+        set: &[Value],
+        algorithms: &[Algorithm],
+        before: Option<&Self>,
+        asked_at: Instant,
+    ) -> Self {
         let mut count: HashMap<&str, usize> = HashMap::new();
         for kid in set.iter().filter_map(kid) {
             *count.entry(kid).or_default() += 1;
@@ -52,7 +58,7 @@ impl KeyTable {
                 by_kid.insert(kid.to_owned(), key);
             }
         }
-        Self { by_kid, only, fetched_at: Instant::now() }
+        Self { by_kid, only, asked_at, fetched_at: Instant::now() }
     }
 
     /// The key that `kid` names; without a name, the one key that there is.
@@ -187,7 +193,7 @@ mod tests {
     }
 
     fn kids(keys: &[Value]) -> Vec<String> {
-        let table = KeyTable::new(keys, &[Algorithm::RS256], None);
+        let table = KeyTable::new(keys, &[Algorithm::RS256], None, Instant::now());
         let mut kids: Vec<_> = table.by_kid.into_keys().collect();
         kids.sort();
         kids
@@ -245,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_token_without_a_kid_needs_a_set_of_one_key() {
-        let table = |keys: &[Value]| KeyTable::new(keys, &[Algorithm::RS256], None);
+        let table = |keys: &[Value]| KeyTable::new(keys, &[Algorithm::RS256], None, Instant::now());
         assert!(table(&[rsa("a", json!({}))]).get(None).is_some());
         let mut nameless = rsa("", json!({}));
         nameless.as_object_mut().unwrap().remove("kid");
@@ -259,9 +265,14 @@ mod tests {
     #[test]
     fn a_key_that_stays_published_stays_the_same_key() {
         let keys = [rsa("a", json!({})), rsa("b", json!({}))];
-        let before = KeyTable::new(&keys, &[Algorithm::RS256], None);
+        let before = KeyTable::new(&keys, &[Algorithm::RS256], None, Instant::now());
         let changed = rsa("b", json!({ "n": URL_SAFE_NO_PAD.encode([0xC7_u8; 256]) }));
-        let after = KeyTable::new(&[keys[0].clone(), changed], &[Algorithm::RS256], Some(&before));
+        let after = KeyTable::new(
+            &[keys[0].clone(), changed],
+            &[Algorithm::RS256],
+            Some(&before),
+            Instant::now(),
+        );
         let same = |kid| Arc::ptr_eq(before.get(Some(kid)).unwrap(), after.get(Some(kid)).unwrap());
         assert!(same("a"));
         assert!(!same("b"), "another key under the name of the old one");

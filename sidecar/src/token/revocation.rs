@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,7 +18,8 @@ use tokio::sync::Mutex;
 
 use super::{
     claims::{Claims, Seconds, now},
-    known::TokenDigest,
+    is_opaque,
+    known::digest_of,
 };
 use crate::rejection::Rejection;
 
@@ -56,6 +57,7 @@ enum Entry {
 #[derive(Debug)]
 pub(crate) struct Revocations {
     current: ArcSwap<Revoked>,
+    path: Option<PathBuf>,
     /// One change at a time.
     journal: Mutex<Option<Journal>>,
 }
@@ -79,6 +81,8 @@ pub(crate) enum NotRevoked {
     TooMany,
     #[error("cannot write the journal: {0}")]
     Journal(#[from] io::Error),
+    #[error("the journal has not been taken up yet")]
+    NotTakenUp,
 }
 
 /// The journal of revocations cannot be used.
@@ -90,29 +94,39 @@ pub struct UnusableJournal {
 }
 
 impl Revocations {
-    /// Those in the journal at `path`, or none and kept in memory alone.
+    /// Those in the journal at `path`, read and nothing else; without one they are kept in memory
+    /// alone.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, UnusableJournal> {
-        let Some(path) = path else {
-            return Ok(Self { current: ArcSwap::default(), journal: Mutex::new(None) });
+        let (path, revoked) = match path {
+            Some(path) => (Some(path.to_owned()), read(path).map_err(|e| unusable(path, &e))?),
+            None => (None, Revoked::default()),
         };
-        let (journal, revoked) = Journal::open(path)
-            .map_err(|cause| UnusableJournal { path: path.to_owned(), cause: cause.to_string() })?;
-        Ok(Self { current: ArcSwap::from_pointee(revoked), journal: Mutex::new(Some(journal)) })
+        let current = ArcSwap::from_pointee(revoked);
+        Ok(Self { current, path, journal: Mutex::new(None) })
+    }
+
+    /// Takes the journal for this process: from now on revocations can be made.
+    ///
+    /// Read once more, since another process may have had it until now.
+    pub(crate) async fn take_up(&self) -> Result<(), UnusableJournal> {
+        let mut journal = self.journal.lock().await;
+        if let Some(path) = &self.path {
+            let (opened, revoked) = Journal::open(path).map_err(|e| unusable(path, &e))?;
+            self.current.store(Arc::new(revoked));
+            *journal = Some(opened);
+        }
+        Ok(())
     }
 
     /// Refuses the claims of a revoked token.
-    pub(super) fn require_none_of(
-        &self,
-        claims: &Claims,
-        digest: &TokenDigest,
-    ) -> Result<(), Rejection> {
+    pub(super) fn require_none_of(&self, claims: &Claims, token: &str) -> Result<(), Rejection> {
         let revoked = self.current.load();
         let of_issuer = revoked.by_issuer.get(claims.iss()).is_some_and(|of| {
             claims.jti().is_some_and(|jti| of.tokens.contains_key(jti))
                 || of.subjects.get(claims.sub()).is_some_and(|&before| claims.issued_at() < before)
         });
         let by_digest =
-            || !revoked.by_digest.is_empty() && revoked.by_digest.contains_key(&name_of(digest));
+            || !revoked.by_digest.is_empty() && revoked.by_digest.contains_key(&name_of(token));
         if of_issuer || by_digest() { Err(Rejection::Revoked) } else { Ok(()) }
     }
 
@@ -139,8 +153,10 @@ impl Revocations {
         if revoked.len() > MAX_REVOCATIONS {
             return Err(NotRevoked::TooMany);
         }
-        if let Some(journal) = journal.as_mut() {
-            journal.append(&entry)?;
+        match (journal.as_mut(), &self.path) {
+            (Some(journal), _) => journal.append(&entry)?,
+            (None, None) => {}
+            (None, Some(_)) => return Err(NotRevoked::NotTakenUp),
         }
         self.current.store(Arc::new(revoked));
         Ok(())
@@ -152,14 +168,16 @@ impl Revoked {
         match entry {
             Entry::Revoked(Revocation::Token { issuer, jti, until }) => {
                 let of = self.by_issuer.entry(issuer.clone()).or_default();
-                of.tokens.insert(jti.clone(), *until);
+                revoke_until(&mut of.tokens, jti, *until);
             }
             Entry::Revoked(Revocation::Subject { issuer, sub, issued_before }) => {
                 let of = self.by_issuer.entry(issuer.clone()).or_default();
-                of.subjects.insert(sub.clone(), *issued_before);
+                // What was revoked stays so until it is lifted.
+                let before = of.subjects.entry(sub.clone()).or_insert(*issued_before);
+                *before = (*before).max(*issued_before);
             }
             Entry::Revoked(Revocation::Digest { sha256, until }) => {
-                self.by_digest.insert(sha256.clone(), *until);
+                revoke_until(&mut self.by_digest, sha256, *until);
             }
             Entry::Lifted(Revocation::Token { issuer, jti, .. }) => {
                 self.by_issuer.get_mut(issuer).and_then(|of| of.tokens.remove(jti));
@@ -176,7 +194,8 @@ impl Revoked {
     /// What has ended by itself, with a margin for any leeway, needs no revocation.
     fn forget_ended(&mut self) {
         let now = now();
-        let stays = |until: &Option<Seconds>| until.is_none_or(|until| until + MARGIN > now);
+        let stays =
+            |until: &Option<Seconds>| until.is_none_or(|until| until.saturating_add(MARGIN) > now);
         self.by_digest.retain(|_, until| stays(until));
         for of in self.by_issuer.values_mut() {
             of.tokens.retain(|_, until| stays(until));
@@ -210,59 +229,88 @@ impl Revoked {
     }
 }
 
-/// How a digest is written.
-pub(super) fn name_of(digest: &TokenDigest) -> String {
-    URL_SAFE_NO_PAD.encode(digest)
+/// The later of two ends counts, and none at all is the latest.
+fn revoke_until(tokens: &mut HashMap<String, Option<Seconds>>, name: &str, until: Option<Seconds>) {
+    match tokens.get_mut(name) {
+        Some(known) => *known = known.zip(until).map(|(known, until)| known.max(until)),
+        None => drop(tokens.insert(name.to_owned(), until)),
+    }
 }
 
-/// One entry a line, appended and synced.
+/// The name of a token that has none: the digest of what is signed, where it is signed. Of one
+/// signature others can be made that verify as well (ECDSA), so that is left out.
+pub(super) fn name_of(token: &str) -> String {
+    let signed = match is_opaque(token) {
+        true => token,
+        false => token.rsplit_once('.').map_or(token, |(signed, _)| signed),
+    };
+    URL_SAFE_NO_PAD.encode(digest_of(signed))
+}
+
+fn unusable(path: &Path, cause: &io::Error) -> UnusableJournal {
+    UnusableJournal { path: path.to_owned(), cause: cause.to_string() }
+}
+
+/// What a journal says. A last line that was cut off was never confirmed and is passed over.
+fn read(path: &Path) -> io::Result<Revoked> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let mut revoked = Revoked::default();
+    for (position, line) in text.split_inclusive('\n').enumerate() {
+        match serde_json::from_str(line) {
+            Ok(entry) => revoked.apply(&entry),
+            Err(_) if !line.ends_with('\n') => {
+                tracing::warn!("the last line of the revocations was cut off and never in force");
+            }
+            Err(cause) => return Err(io::Error::other(format!("line {}: {cause}", position + 1))),
+        }
+    }
+    revoked.forget_ended();
+    Ok(revoked)
+}
+
+/// One entry a line, appended and synced, by one process at a time.
 #[derive(Debug)]
-struct Journal(File);
+struct Journal {
+    file: File,
+    /// After a failure that left the file in doubt nothing is added to it.
+    broken: bool,
+    /// Held for as long as the process runs.
+    _lock: File,
+}
 
 impl Journal {
-    /// Reads what is there and leaves it compact: what was lifted or has ended is not written
-    /// again. A last line that was cut off was never confirmed and is passed over.
+    /// Takes the journal's lock, reads it and writes it anew without what was lifted or has ended.
     fn open(path: &Path) -> io::Result<(Self, Revoked)> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
-        let mut revoked = Revoked::default();
-        for (position, line) in text.split_inclusive('\n').enumerate() {
-            match serde_json::from_str(line) {
-                Ok(entry) => revoked.apply(&entry),
-                Err(_) if !line.ends_with('\n') => {
-                    tracing::warn!(
-                        "the last line of the revocations was cut off and never in force"
-                    );
-                }
-                Err(cause) => {
-                    return Err(io::Error::other(format!("line {}: {cause}", position + 1)));
-                }
-            }
-        }
-        revoked.forget_ended();
-        let fresh = path.with_extension("new");
-        let mut journal =
-            Self(OpenOptions::new().create(true).truncate(true).write(true).open(&fresh)?);
+        let lock = File::create(beside(path, ".lock"))?;
+        lock.try_lock().map_err(|_| io::Error::other("another process has taken it up"))?;
+        let revoked = read(path)?;
+        let fresh = beside(path, ".new");
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&fresh)?;
+        let mut journal = Self { file, broken: false, _lock: lock };
         for entry in revoked.entries() {
             journal.write(&entry)?;
         }
-        journal.0.sync_all()?;
+        journal.file.sync_all()?;
         std::fs::rename(&fresh, path)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            File::open(folder)?.sync_all()?;
-        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok((journal, revoked))
     }
 
     fn append(&mut self, entry: &Entry) -> io::Result<()> {
-        let length = self.0.metadata()?.len();
-        let written = self.write(entry).and_then(|()| self.0.sync_data());
+        if self.broken {
+            return Err(io::Error::other("an earlier failure left it in doubt; restart"));
+        }
+        let end = self.file.stream_position()?;
+        let written = self.write(entry).and_then(|()| self.file.sync_data());
         if written.is_err() {
             // Half a line would spoil the next one.
-            self.0.set_len(length)?;
+            let undone = self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(end)));
+            self.broken = undone.is_err();
         }
         written
     }
@@ -270,8 +318,15 @@ impl Journal {
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        self.0.write_all(&line)
+        self.file.write_all(&line)
     }
+}
+
+/// The same path with more to its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// A hundred bytes or so each.
@@ -291,11 +346,41 @@ mod tests {
         Revocation::Subject { issuer: "i".to_owned(), sub: sub.to_owned(), issued_before: 7 }
     }
 
+    async fn taken_up(path: &Path) -> Revocations {
+        let revocations = Revocations::load(Some(path)).unwrap();
+        revocations.take_up().await.unwrap();
+        revocations
+    }
+
+    #[tokio::test]
+    async fn what_is_revoked_is_not_revoked_less_by_revoking_it_again() {
+        let revocations = Revocations::load(None).unwrap();
+        let now = now();
+        for until in [Some(now + 50), Some(i64::MAX), Some(now + 10), None, Some(now + 10)] {
+            revocations.add(token("a", until)).await.unwrap();
+        }
+        for issued_before in [7, 9, 8] {
+            let (issuer, sub) = ("i".to_owned(), "s".to_owned());
+            revocations.add(Revocation::Subject { issuer, sub, issued_before }).await.unwrap();
+        }
+        let revoked = revocations.current.load();
+        let of = revoked.by_issuer.get("i").unwrap();
+        assert_eq!(of.tokens.get("a"), Some(&None));
+        assert_eq!(of.subjects.get("s"), Some(&9));
+    }
+
+    #[test]
+    fn a_token_without_a_name_is_named_by_what_is_signed() {
+        assert_eq!(name_of("a.b.c"), name_of("a.b.d"), "of one signature others can be made");
+        assert_ne!(name_of("a.b.c"), name_of("a.c.c"));
+        assert_ne!(name_of("opaque"), name_of("opaque2"));
+    }
+
     #[tokio::test]
     async fn revocations_survive_a_restart_and_lifted_or_ended_ones_do_not() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("revocations.jsonl");
-        let revocations = Revocations::load(Some(&path)).unwrap();
+        let revocations = taken_up(&path).await;
         for revocation in [
             token("a", None),
             token("b", Some(now() + 1000)),
@@ -307,9 +392,16 @@ mod tests {
             revocations.add(revocation).await.unwrap();
         }
         revocations.lift(subject("alice")).await.unwrap();
+        let looked_at = Revocations::load(Some(&path)).unwrap();
+        assert_eq!(looked_at.len(), 4, "reading disturbs nobody");
+        assert!(looked_at.add(token("c", None)).await.is_err());
+        let told = looked_at.take_up().await.unwrap_err().to_string();
+        assert!(told.contains("another process"), "{told}");
+        revocations.add(token("late", None)).await.unwrap();
+        revocations.lift(token("late", None)).await.unwrap();
         drop(revocations);
         for _ in 0..2 {
-            let again = Revocations::load(Some(&path)).unwrap();
+            let again = taken_up(&path).await;
             assert_eq!(again.len(), 4, "{again:?}");
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 4, "it is compact");
@@ -319,10 +411,10 @@ mod tests {
     async fn a_last_line_cut_off_is_passed_over_and_any_other_fault_is_told() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("revocations.jsonl");
-        Revocations::load(Some(&path)).unwrap().add(token("a", None)).await.unwrap();
+        taken_up(&path).await.add(token("a", None)).await.unwrap();
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}{{\"revoked\":{{\"iss")).unwrap();
-        let again = Revocations::load(Some(&path)).unwrap();
+        let again = taken_up(&path).await;
         assert_eq!(again.len(), 1);
         again.add(token("b", None)).await.unwrap();
         assert_eq!(Revocations::load(Some(&path)).unwrap().len(), 2);

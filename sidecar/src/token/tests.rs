@@ -247,7 +247,6 @@ async fn issuers_that_know_no_better_type_are_held_to_their_claims() {
         ("typ", json!(1)),
         ("token_use", json!("id")),
         ("type", json!("refresh_token")),
-        ("aud", json!([AUDIENCE, "c"])),
         ("scope", Value::Null),
     ] {
         let mut claims = claims();
@@ -259,7 +258,21 @@ async fn issuers_that_know_no_better_type_are_held_to_their_claims() {
         let told = outcome(&verifier, token.as_bytes()).await.err();
         assert_eq!(told, Some("wrong-token-type"), "{name} {:?}", claims.get(name));
     }
-    for (name, value) in [("typ", json!("Bearer")), ("token_use", json!("access"))] {
+    // For the client itself and without a scope: a login. With one: client and API are the same.
+    let mut of_a_login = claims();
+    of_a_login["aud"] = json!([AUDIENCE, "c"]);
+    let token = issuer.token(&header(Some("JWT")), &of_a_login);
+    assert!(outcome(&verifier, token.as_bytes()).await.is_ok());
+    of_a_login["roles"] = json!(["reader"]);
+    of_a_login.as_object_mut().unwrap().remove("scope");
+    let token = issuer.token(&header(Some("JWT")), &of_a_login);
+    assert_eq!(outcome(&verifier, token.as_bytes()).await.err(), Some("wrong-token-type"));
+    for (name, value) in [
+        ("typ", json!("Bearer")),
+        ("token_use", json!("access")),
+        ("token_use", json!("access_token")),
+        ("exp", json!(get_current_timestamp() as f64 + 100.123_456_7)),
+    ] {
         let mut claims = claims();
         claims[name] = value;
         let token = issuer.token(&header(Some("JWT")), &claims);
