@@ -187,20 +187,13 @@ pub(super) fn issuers(
                 "can be configured for one issuer only: an opaque token does not say whose it is",
             );
         }
-        if raw.introspection.as_ref().is_some_and(|raw| raw.cache_for > MOST_CACHED) {
-            problems.add(
-                key("introspection.cache_for"),
-                "must be at most five minutes: so long a revoked token works",
-            );
+        if raw.introspection.is_some() && issuers.iter().any(|i| i.introspection.is_some()) {
+            let what =
+                "can be configured for one issuer only: an opaque token does not say whose it is";
+            problems.add(key("introspection"), what);
         }
-        let introspection = raw.introspection.and_then(|raw| {
-            Some(IntrospectionConfig {
-                url: problems.trusted_url(&key("introspection.url"), &raw.url)?,
-                client_id: raw.client_id,
-                client_secret_file: folder.join(raw.client_secret_file),
-                cache_for: raw.cache_for,
-            })
-        });
+        let introspection =
+            raw.introspection.and_then(|raw| introspection(raw, folder, &key, problems));
         if raw.refresh_every < LEAST_REFRESH {
             problems.add(key("refresh_every"), "must be at least ten seconds");
         }
@@ -238,6 +231,24 @@ fn key_location(
         (None, Some(file)) => Some(KeyLocation::File(folder.join(file))),
         (None, None) => base.map(KeyLocation::Discovery),
     }
+}
+
+fn introspection(
+    raw: RawIntrospection,
+    folder: &Path,
+    key: &dyn Fn(&str) -> String,
+    problems: &mut Problems,
+) -> Option<IntrospectionConfig> {
+    if raw.cache_for > MOST_CACHED {
+        let what = "must be at most five minutes: so long a revoked token works";
+        problems.add(key("introspection.cache_for"), what);
+    }
+    Some(IntrospectionConfig {
+        url: problems.trusted_url(&key("introspection.url"), &raw.url)?,
+        client_id: raw.client_id,
+        client_secret_file: folder.join(raw.client_secret_file),
+        cache_for: raw.cache_for,
+    })
 }
 
 fn token_rules(
