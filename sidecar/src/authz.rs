@@ -148,8 +148,10 @@ impl Policies {
         })
     }
 
-    /// The scopes that this request needs, when more scopes would permit it: a smallest set, found
-    /// by asking again. Scopes that the caller holds are kept before ones it would have to get.
+    /// The scopes that this request needs, when more scopes would permit it, found by asking again.
+    ///
+    /// Together with what the caller holds they permit it, and none that it lacks can be left out;
+    /// they also do alone, for clients that ask for nothing but what they are told.
     fn scopes_that_permit(
         &self,
         asked: &AccessRequest<'_>,
@@ -164,12 +166,23 @@ impl Policies {
         }
         let (held, lacking): (Vec<String>, Vec<String>) =
             scopes.iter().cloned().partition(|scope| asked.principal.scopes.contains(scope));
-        for scope in lacking.into_iter().chain(held) {
-            scopes.remove(&scope);
-            if !permits(&scopes) {
-                scopes.insert(scope);
+        let without_needless = |scopes: &mut BTreeSet<String>, candidates: &[String]| {
+            for scope in candidates {
+                if scopes.remove(scope) && !permits(scopes) {
+                    scopes.insert(scope.clone());
+                }
+            }
+        };
+        // A policy may hold a scope against its bearer, so that what could not be left out before
+        // can be after something else was: again, until nothing more can.
+        loop {
+            let before = scopes.len();
+            without_needless(&mut scopes, &lacking);
+            if scopes.len() == before {
+                break;
             }
         }
+        without_needless(&mut scopes, &held);
         Some(scopes.into_iter().collect())
     }
 

@@ -87,6 +87,11 @@ fn listed_and_callable(policies: Policies, scopes: &[&str]) -> (bool, bool) {
     (listing.shows("create_support_ticket").unwrap(), callable)
 }
 
+fn union<'a>(held: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    let others = held.iter().filter(|scope| !more.contains(scope));
+    more.iter().chain(others).copied().collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
@@ -114,24 +119,27 @@ proptest! {
         prop_assert!(listed || !callable, "{}", text);
     }
 
-    /// What a challenge names is enough, and none of it is too much.
+    /// What a challenge names is enough, alone and with what the caller holds, and none that the
+    /// caller lacks is too much.
     #[test]
     fn challenged_scopes_are_sufficient_and_minimal(
         text in policy_set(true),
-        scopes in prop::sample::subsequence(ADVERTISED.to_vec(), 0..=4),
+        held in prop::sample::subsequence(ADVERTISED.to_vec(), 0..=4),
     ) {
         let Ok(policies) = Home::with(&text).load() else { return Ok(()) };
-        let decided = decide(&policies, &scopes, call("create_support_ticket", TICKET));
+        let decided = decide(&policies, &held, call("create_support_ticket", TICKET));
         let Err(Rejection::InsufficientScope { required, .. }) = decided else { return Ok(()) };
         let permitted_with = |scopes: &[&str]| {
             decide(&policies, scopes, call("create_support_ticket", TICKET)).is_ok()
         };
         let all: Vec<&str> = required.iter().map(String::as_str).collect();
         prop_assert!(permitted_with(&all), "{:?} is not enough for {}", required, text);
-        for left_out in 0..all.len() {
-            let mut fewer = all.clone();
-            fewer.remove(left_out);
-            prop_assert!(!permitted_with(&fewer), "{:?} is enough for {}", fewer, text);
+        prop_assert!(permitted_with(&union(&held, &all)), "{:?} adds too little for {}", required, text);
+        let lacking: Vec<&str> = all.iter().copied().filter(|scope| !held.contains(scope)).collect();
+        prop_assert!(!lacking.is_empty(), "nothing to ask for: {}", text);
+        for needless in lacking {
+            let fewer: Vec<&str> = all.iter().copied().filter(|&scope| scope != needless).collect();
+            prop_assert!(!permitted_with(&union(&held, &fewer)), "without {} too: {}", needless, text);
         }
     }
 }
