@@ -158,7 +158,7 @@ async fn keys_rotate_under_load_and_no_good_request_fails() {
     };
     let callers = futures::future::join_all((0..4).map(caller));
     let (served, ()) = tokio::join!(callers, rotations);
-    assert!(served.iter().sum::<i32>() > 500, "{served:?}");
+    assert!(served.iter().sum::<i32>() > 100, "{served:?}");
     stack.finish().await;
 }
 
