@@ -6,7 +6,7 @@ use http::{HeaderValue, header};
 use serde_json::json;
 use url::Url;
 
-use crate::{config::Config, token::PROOF_ALGORITHM_NAMES};
+use crate::{config::Config, token::PROOF_ALGORITHMS};
 
 /// The metadata document, its two well-known paths, and the challenges that point to it.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl ResourceMetadata {
             "authorization_servers": self.issuers,
             "scopes_supported": scopes,
             "bearer_methods_supported": ["header"],
-            "dpop_signing_alg_values_supported": PROOF_ALGORITHM_NAMES,
+            "dpop_signing_alg_values_supported": PROOF_ALGORITHMS.map(|(name, _)| name),
             "tls_client_certificate_bound_access_tokens": self.takes_certificates,
         });
         let headers = [
@@ -84,7 +84,7 @@ impl ResourceMetadata {
 
     /// The same for callers that must prove possession (RFC 9449 section 7.1).
     pub(crate) fn proof_challenge(&self, error: &str) -> Option<HeaderValue> {
-        let algorithms = PROOF_ALGORITHM_NAMES.join(" ");
+        let algorithms = PROOF_ALGORITHMS.map(|(name, _)| name).join(" ");
         let url = &self.url;
         let challenge =
             format!(r#"DPoP error="{error}", algs="{algorithms}", resource_metadata="{url}""#);

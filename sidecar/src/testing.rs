@@ -1,15 +1,14 @@
 //! What benchmarks and fuzz targets reach of the inside; no part of the product (feature
 //! `testing`).
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use http::{HeaderMap, HeaderValue, Uri, header};
-use jsonwebtoken::Algorithm;
 
 use crate::{
-    config::{IssuerConfig, KeyLocation, ResourceConfig, TokenRules},
+    config::{IssuerConfig, ResourceConfig},
     message::json::Json,
-    token::{BearerToken, Revocations, TokenVerifier, read_key_set, read_token},
+    token::{ALGORITHMS, BearerToken, Revocations, TokenVerifier, read_key_set, read_token},
 };
 
 /// Verifies tokens of one issuer whose keys are in a file.
@@ -19,15 +18,7 @@ pub struct Verifier(TokenVerifier);
 impl Verifier {
     /// A verifier for tokens of `issuer` that are meant for `audience`.
     pub async fn new(issuer: &str, audience: &str, jwks: &Path) -> Option<Self> {
-        let issuer = IssuerConfig {
-            identifier: issuer.to_owned(),
-            keys: KeyLocation::File(jwks.to_owned()),
-            ca: None,
-            rules: TokenRules::usual(),
-            introspection: None,
-            refresh_every: Duration::from_secs(300),
-            max_stale: Duration::from_secs(3600),
-        };
+        let issuer = IssuerConfig::usual(issuer, jwks.to_owned());
         let resource = ResourceConfig::at(audience)?;
         let revocations = Revocations::load(None).ok()?;
         let verifier = TokenVerifier::new(&[issuer], &resource, revocations).ok()?;
@@ -76,9 +67,7 @@ pub fn token(text: &str) {
 
 /// Reads a key set, for every algorithm that can be configured.
 pub fn key_set(text: &[u8]) {
-    const ALL: [Algorithm; 4] =
-        [Algorithm::RS256, Algorithm::PS512, Algorithm::ES384, Algorithm::EdDSA];
-    read_key_set(text, &ALL);
+    read_key_set(text, &ALGORITHMS.map(|(_, algorithm)| algorithm));
 }
 
 /// Reads JSON and writes it; what was written must be read as the same.

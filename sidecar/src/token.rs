@@ -11,12 +11,16 @@
 //! - `introspection`: tokens about which their issuer must be asked.
 //! - `revocation`: tokens that are refused before their time.
 //! - `proof`, `dpop`: whether a token that is bound to a key is in the hands of who holds the key.
+//! - `algorithms`: what tokens and proofs may be signed with.
+//! - `issuer_http`: how issuers are asked.
 //! - `jwks`, `key_source`, `key_table`: the issuer's keys, fetched, kept fresh and ready to use.
 
+mod algorithms;
 mod bearer;
 mod claims;
 mod dpop;
 mod introspection;
+mod issuer_http;
 mod jwks;
 mod jws;
 mod key_source;
@@ -36,11 +40,11 @@ use crate::{
 };
 pub use bearer::BearerToken;
 pub use claims::Claims;
+pub use issuer_http::UnusableIssuer;
 pub(crate) use jwks::{Jwks, KeyState};
-pub use key_source::UnusableIssuer;
 
+pub(crate) use algorithms::{ALGORITHMS, PROOF_ALGORITHMS, named};
 use claims::claimed_issuer;
-pub(crate) use dpop::PROOF_ALGORITHM_NAMES;
 use dpop::{Nonces, ProofChecker};
 use introspection::Introspection;
 use jws::{JoseHeader, Jws};
@@ -220,8 +224,8 @@ impl TrustedIssuer {
     /// The algorithm to verify with, if the header names one of those configured and the token's
     /// type is the configured one.
     fn algorithm(&self, header: &JoseHeader) -> Result<Algorithm, Rejection> {
-        let named: Option<Algorithm> = header.alg.parse().ok();
-        let algorithm = named.filter(|algorithm| self.rules.algorithms.contains(algorithm));
+        let algorithm = named(&ALGORITHMS, &header.alg)
+            .filter(|algorithm| self.rules.algorithms.contains(algorithm));
         let algorithm = algorithm.ok_or(Rejection::WrongAlgorithm)?;
         let typ = header.typ.as_deref();
         // Media type names have no case, and may leave out "application/" (RFC 7515 section 4.1.9).

@@ -28,16 +28,18 @@ pub(crate) struct Place<'a> {
     pub(crate) stopped: watch::Receiver<()>,
 }
 
-/// The issuer as the gate's configuration names it.
-pub(crate) struct IssuerEntry {
-    pub(crate) issuer: String,
-    pub(crate) jwks_url: Option<String>,
-    /// More of its settings, TOML.
-    pub(crate) more: String,
-    /// More of the listener's settings, TOML.
-    pub(crate) listener: String,
-    /// More of the resource's settings, TOML.
-    pub(crate) resource: String,
+/// What a test says of the gate's configuration; TOML where it is text of a section.
+#[derive(Debug, Default)]
+pub(crate) struct GateSettings {
+    pub(crate) in_listener: String,
+    pub(crate) in_resource: String,
+    /// Instead of the issuer that is started.
+    pub(crate) issuer: Option<String>,
+    pub(crate) in_issuer: String,
+    /// Instead of the spy.
+    pub(crate) upstream_url: Option<String>,
+    /// More sections.
+    pub(crate) sections: String,
 }
 
 impl<'a> Place<'a> {
@@ -168,34 +170,30 @@ impl<'a> Place<'a> {
     pub(crate) fn write_config(
         &self,
         gate: SocketAddr,
-        issuer: &IssuerEntry,
+        issuer: &str,
         upstream: &str,
-        more: &str,
+        settings: &GateSettings,
     ) -> PathBuf {
-        let IssuerEntry { listener, resource, .. } = issuer;
-        let jwks_url = issuer.jwks_url.as_ref().map(|url| format!("jwks_url = {url:?}"));
-        let issuer = format!(
-            "issuer = {:?}\n{}\n{}",
-            issuer.issuer,
-            jwks_url.unwrap_or_default(),
-            issuer.more
-        );
+        let GateSettings { in_listener, in_resource, in_issuer, sections, .. } = settings;
+        let issuer = settings.issuer.as_deref().unwrap_or(issuer);
+        let upstream = settings.upstream_url.as_deref().unwrap_or(upstream);
         let text = format!(
             r#"
             [listener]
             address = "{gate}"
             certificate = "gate.pem"
             key = "gate-key.pem"
-            {listener}
+            {in_listener}
 
             [resource]
             public_url = "https://{gate}/mcp"
             scopes_supported = {SCOPES:?}
             initial_scopes = ["customer:read"]
-            {resource}
+            {in_resource}
 
             [[issuers]]
-            {issuer}
+            issuer = {issuer:?}
+            {in_issuer}
             ca = "ca.pem"
 
             [policies]
@@ -208,7 +206,7 @@ impl<'a> Place<'a> {
             identity = "assertion"
             assertion_key = "assertion-key.pem"
 
-            {more}
+            {sections}
             "#
         );
         self.write("gate.toml", &text)

@@ -1,5 +1,7 @@
 //! Issuer, gate, spy and upstream, all of them the real thing.
 
+mod builder;
+
 use std::{
     net::SocketAddr,
     path::Path,
@@ -22,9 +24,10 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
     caller::Caller,
-    place::{CLIENT_ID, CLIENT_SECRET, IssuerEntry, PASSWORD, Place, bind},
+    place::{CLIENT_ID, CLIENT_SECRET, PASSWORD, Place, bind},
     spy::Spy,
 };
+pub use builder::StackBuilder;
 
 /// Everything that [`Stack::start`] started; stopped when dropped.
 pub struct Stack {
@@ -48,81 +51,6 @@ pub struct Stack {
 impl std::fmt::Debug for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stack").field("gate", &self.gate).finish_non_exhaustive()
-    }
-}
-
-/// What is different from the usual stack.
-#[derive(Debug, Default)]
-pub struct StackBuilder {
-    upstream: Option<Router>,
-    policies: Option<String>,
-    settings: String,
-    upstream_url: Option<String>,
-    jwks_url: Option<String>,
-    issuer: Option<String>,
-    issuer_settings: String,
-    listener_settings: String,
-    resource_settings: String,
-}
-
-impl StackBuilder {
-    /// Another upstream than the customer server.
-    pub fn upstream(mut self, upstream: Router) -> Self {
-        self.upstream = Some(upstream);
-        self
-    }
-
-    /// These policies instead of the repository's; the schema stays.
-    pub fn policies(mut self, text: &str) -> Self {
-        self.policies = Some(text.to_owned());
-        self
-    }
-
-    /// More sections for the gate's configuration.
-    pub fn settings(mut self, toml: &str) -> Self {
-        self.settings.push_str(toml);
-        self
-    }
-
-    /// An upstream at a URL of its own, past the spy.
-    pub fn upstream_url(mut self, url: &str) -> Self {
-        self.upstream_url = Some(url.to_owned());
-        self
-    }
-
-    /// The issuer's keys at a URL of their own.
-    pub fn jwks_url(mut self, url: &str) -> Self {
-        self.jwks_url = Some(url.to_owned());
-        self
-    }
-
-    /// Another issuer than the one that is started.
-    pub fn issuer(mut self, issuer: &str) -> Self {
-        self.issuer = Some(issuer.to_owned());
-        self
-    }
-
-    /// More settings of the issuer, TOML.
-    pub fn issuer_settings(mut self, toml: &str) -> Self {
-        self.issuer_settings.push_str(toml);
-        self
-    }
-
-    /// More settings of the listener, TOML.
-    pub fn listener_settings(mut self, toml: &str) -> Self {
-        self.listener_settings.push_str(toml);
-        self
-    }
-
-    /// More settings of the resource, TOML.
-    pub fn resource_settings(mut self, toml: &str) -> Self {
-        self.resource_settings.push_str(toml);
-        self
-    }
-
-    /// Brings everything up.
-    pub async fn start(self) -> Stack {
-        Stack::bring_up(self).await
     }
 }
 
@@ -166,15 +94,8 @@ impl Stack {
             None => place.start_customer_server(upstream_listener, &resource, &audience).await,
             Some(router) => place.start_other(upstream_listener, router).await,
         }
-        let url = builder.upstream_url.unwrap_or(audience);
-        let issuer_entry = IssuerEntry {
-            issuer: builder.issuer.unwrap_or_else(|| format!("https://{issuer}")),
-            jwks_url: builder.jwks_url,
-            more: builder.issuer_settings,
-            listener: builder.listener_settings,
-            resource: builder.resource_settings,
-        };
-        let config = place.write_config(gate, &issuer_entry, &url, &builder.settings);
+        let issuer_url = format!("https://{issuer}");
+        let config = place.write_config(gate, &issuer_url, &audience, &builder.settings);
         let gate_ready = Gate::prepare(&Config::load(&config).unwrap()).await.unwrap();
         let decisions = kept(gate_ready.decisions());
         tokio::spawn(sidecar::run(gate_ready, gate_listener, place.stop()));

@@ -1,13 +1,10 @@
 //! The key that signs access tokens.
 
-use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der},
-    rsa::{KeyPair, KeySize},
-};
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header,
     jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash},
 };
+use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use serde::Serialize;
 
 /// An RSA-2048 key pair with its RFC 7638 thumbprint as `kid`.
@@ -36,12 +33,8 @@ impl SigningKey {
     /// Makes a new key; takes a tenth of a second or so.
     pub fn generate() -> Result<Self, SigningError> {
         let failed = |cause: String| SigningError { doing: "make the signing key", cause };
-        let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|e| failed(e.to_string()))?;
-        let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(|e| failed(e.to_string()))?;
-        let pem = format!(
-            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-            wrapped_base64(pkcs8.as_ref())
-        );
+        let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).map_err(|e| failed(e.to_string()))?;
+        let pem = pair.serialize_pem();
         let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|e| failed(e.to_string()))?;
         let mut public =
             Jwk::from_encoding_key(&key, Algorithm::RS256).map_err(|e| failed(e.to_string()))?;
@@ -89,19 +82,6 @@ impl SigningKey {
         jsonwebtoken::encode(header, claims, &self.key)
             .map_err(|e| SigningError { doing: "sign a token", cause: e.to_string() })
     }
-}
-
-fn wrapped_base64(bytes: &[u8]) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    let encoded = STANDARD.encode(bytes);
-    let mut lines = String::with_capacity(encoded.len() + encoded.len() / 64 + 1);
-    for (position, character) in encoded.chars().enumerate() {
-        if position > 0 && position % 64 == 0 {
-            lines.push('\n');
-        }
-        lines.push(character);
-    }
-    lines
 }
 
 /// RFC 9068 section 2.1.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::raw::Problems;
+use crate::token::{ALGORITHMS, named};
 
 #[derive(Debug, Clone)]
 pub(crate) struct IssuerConfig {
@@ -257,12 +258,12 @@ fn token_rules(
     problems: &mut Problems,
 ) -> TokenRules {
     let algorithms = raw.algorithms.iter().filter_map(|name| {
-        let known = ALGORITHMS.iter().find(|(known, _)| known == name);
+        let known = named(&ALGORITHMS, name);
         if known.is_none() {
             let all = ALGORITHMS.map(|(name, _)| name).join(", ");
             problems.add(key("algorithms"), format!("`{name}` is not one of {all}"));
         }
-        known.map(|(_, algorithm)| *algorithm)
+        known
     });
     let algorithms: Vec<_> = algorithms.collect();
     if raw.algorithms.is_empty() {
@@ -299,18 +300,6 @@ fn token_rules(
     }
 }
 
-/// Asymmetric ones only: what verifies a token must not be able to make one.
-const ALGORITHMS: [(&str, Algorithm); 9] = [
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-];
 const MOST_CACHED: Duration = Duration::from_secs(300);
 /// No shorter than the pause between two fetches.
 const LEAST_REFRESH: Duration = Duration::from_secs(10);
@@ -318,9 +307,25 @@ const LEAST_REFRESH: Duration = Duration::from_secs(10);
 const MOST_LEEWAY: Duration = Duration::from_secs(60);
 
 #[cfg(any(test, feature = "testing"))]
+impl IssuerConfig {
+    /// An issuer whose keys are in a file, and of which nothing else is configured.
+    pub(crate) fn usual(identifier: &str, jwks_file: PathBuf) -> Self {
+        Self {
+            identifier: identifier.to_owned(),
+            keys: KeyLocation::File(jwks_file),
+            ca: None,
+            rules: TokenRules::usual(),
+            introspection: None,
+            refresh_every: five_minutes(),
+            max_stale: an_hour(),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
 impl TokenRules {
     /// What an issuer has of which nothing is configured.
-    pub(crate) fn usual() -> Self {
+    fn usual() -> Self {
         Self {
             audiences: None,
             algorithms: vec![Algorithm::RS256],

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
+    algorithms::{PROOF_ALGORITHMS, named},
     claims::{Seconds, now},
     jws::Jws,
     key_table::VerifyingKey,
@@ -115,8 +116,7 @@ impl Signer {
         if PRIVATE_MEMBERS.iter().any(|member| jwk.get(member).is_some()) {
             return Err(Rejection::InvalidProof);
         }
-        let algorithm = alg.parse().ok().filter(|a| PROOF_ALGORITHMS.contains(a));
-        let algorithm = algorithm.ok_or(Rejection::InvalidProof)?;
+        let algorithm = named(&PROOF_ALGORITHMS, alg).ok_or(Rejection::InvalidProof)?;
         let thumbprint = thumbprint(jwk).ok_or(Rejection::InvalidProof)?;
         let mut text = Vec::new();
         jwk.write(&mut text);
@@ -206,11 +206,6 @@ impl Nonces {
     }
 }
 
-/// RFC 9449 section 4.2: asymmetric; these are what clients use.
-const PROOF_ALGORITHMS: [Algorithm; 5] =
-    [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::RS256, Algorithm::PS256];
-/// The same for the metadata and the challenge.
-pub(crate) const PROOF_ALGORITHM_NAMES: [&str; 5] = ["ES256", "ES384", "EdDSA", "RS256", "PS256"];
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 /// An RSA key and its signature take less than two kilobytes.
 const MAX_PROOF_BYTES: usize = 8 * 1024;

@@ -4,12 +4,12 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use moka::sync::Cache;
-use reqwest::{Client, StatusCode, header};
+use reqwest::header;
 use tokio::sync::Semaphore;
 
 use super::{
     claims::{Claims, says_it_is_another},
-    key_source::{UnusableIssuer, http_client},
+    issuer_http::{IssuerHttp, UnusableIssuer, answer_to},
     known::TokenDigest,
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) struct Introspection {
     issuer: String,
     config: IntrospectionConfig,
     secret: String,
-    http: Client,
+    http: IssuerHttp,
     /// What an issuer has confirmed counts for a short while.
     confirmed: Cache<TokenDigest, Arc<Claims>>,
     /// And what it has denied for a shorter one, so that nobody is used against it.
@@ -52,7 +52,7 @@ impl Introspection {
             issuer: issuer.identifier.clone(),
             config: config.clone(),
             secret,
-            http: http_client(issuer)?,
+            http: IssuerHttp::new(issuer)?,
             confirmed: Cache::builder()
                 .max_capacity(MAX_TOKENS)
                 .time_to_live(config.cache_for)
@@ -99,27 +99,15 @@ impl Introspection {
             tracing::warn!(issuer = self.issuer, fault, "cannot ask the issuer about a token");
             Rejection::IntrospectionUnavailable
         };
-        let mut response = self
+        let request = self
             .http
-            .post(self.config.url.clone())
+            .post(&self.config.url)
             // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
             .basic_auth(form_encoded(&self.config.client_id), Some(form_encoded(&self.secret)))
             .header(header::ACCEPT, "application/json")
-            .form(&[("token", token), ("token_type_hint", "access_token")])
-            .send()
-            .await
-            // The error names the URL, never the body.
-            .map_err(|error| unavailable(error.to_string()))?;
-        if response.status() != StatusCode::OK {
-            return Err(unavailable(format!("it answered {}", response.status().as_u16())));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(e.to_string()))? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(unavailable("its answer is too large".to_owned()));
-            }
-            body.extend_from_slice(&chunk);
-        }
+            .form(&[("token", token), ("token_type_hint", "access_token")]);
+        let answer = answer_to(request, MAX_ANSWER_BYTES).await;
+        let body = answer.map_err(|fault| unavailable(fault.to_string()))?;
         match Json::read_answer(&body) {
             Ok(Json::Object(answer)) => Ok(answer),
             _ => Err(unavailable("its answer is not a JSON object".to_owned())),

@@ -8,7 +8,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::{
-    key_source::{FetchFault, KeySource, UnusableIssuer},
+    issuer_http::UnusableIssuer,
+    key_source::{FetchFault, KeySource},
     key_table::VerifyingKey,
 };
 use crate::{config::IssuerConfig, rejection::Rejection};

@@ -1,26 +1,26 @@
-//! Fetches an issuer's keys: found by discovery or configured, over a client that follows no
-//! redirect and trusts one authority, bounded in time and size, and not too often.
+//! Fetches an issuer's keys: found by discovery, configured or in a file, and not too often.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use jsonwebtoken::Algorithm;
 use jwks_client_rs::{JsonWebKey, JsonWebKeySet, JwksClientError, source::JwksSource};
-use reqwest::{Certificate, Client, redirect};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{io::AsyncReadExt as _, time::Instant};
 use url::Url;
 
-use super::key_table::KeyTable;
+use super::{
+    issuer_http::{HttpFault, IssuerHttp, UnusableIssuer, answer_to},
+    key_table::KeyTable,
+};
 use crate::config::{IssuerConfig, KeyLocation, is_trusted_transport};
 
 /// A [`JwksSource`] with the manners that `jwks_client_rs` lacks (docs/decisions/0013).
@@ -31,7 +31,7 @@ struct Inner {
     issuer: String,
     location: KeyLocation,
     algorithms: Vec<Algorithm>,
-    http: Client,
+    http: IssuerHttp,
     /// `jwks_uri` as discovered; forgotten when a fetch from it fails.
     discovered: ArcSwapOption<Url>,
     /// The hot path reads this and nothing else of the source.
@@ -42,54 +42,6 @@ struct Inner {
     latest_fault: ArcSwap<String>,
 }
 
-/// An issuer cannot be used as configured.
-#[derive(Debug, thiserror::Error)]
-pub enum UnusableIssuer {
-    /// Its certificate authority cannot be read.
-    #[error("cannot read the certificate authority `{path}` of issuer `{issuer}`: {cause}")]
-    Authority {
-        /// The issuer.
-        issuer: String,
-        /// The file.
-        path: PathBuf,
-        /// What was wrong.
-        cause: String,
-    },
-    /// Its keys are to come from a file that cannot be used.
-    #[error("cannot use the key set `{path}` (`jwks_file`) of issuer `{issuer}`: {cause}")]
-    KeyFile {
-        /// The issuer.
-        issuer: String,
-        /// The file.
-        path: PathBuf,
-        /// What was wrong.
-        cause: String,
-    },
-    /// The secret with which it is asked about tokens cannot be used.
-    #[error(
-        "cannot use the client secret `{path}` (`introspection.client_secret_file`) of issuer `{issuer}`: {cause}"
-    )]
-    Secret {
-        /// The issuer.
-        issuer: String,
-        /// The file.
-        path: PathBuf,
-        /// What was wrong.
-        cause: String,
-    },
-    /// The operating system gave no random bytes for nonces.
-    #[error("the operating system gave no random bytes")]
-    Randomness,
-    /// The HTTP client could not be made.
-    #[error("cannot make an HTTP client for issuer `{issuer}`: {cause}")]
-    Client {
-        /// The issuer.
-        issuer: String,
-        /// What was wrong.
-        cause: reqwest::Error,
-    },
-}
-
 /// Why a fetch brought no keys; for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchFault {
@@ -97,18 +49,12 @@ pub(super) enum FetchFault {
     CoolingDown,
     #[error("the attempt was aborted")]
     Aborted,
-    #[error("{0}")]
-    Http(#[from] reqwest::Error),
-    #[error("`{0}` answered {1}")]
-    Status(Url, u16),
-    #[error("`{0}` answered more than {MAX_DOCUMENT_BYTES} bytes")]
-    TooLarge(Url),
+    #[error(transparent)]
+    Http(#[from] HttpFault),
     #[error("`{0}` did not answer as expected: {1}")]
     Document(Url, serde_json::Error),
-    #[error("no metadata for issuer `{0}` under its well-known paths; the last: {1}")]
+    #[error("no metadata for issuer `{0}` under its well-known paths: {1}")]
     NoMetadata(String, String),
-    #[error("`{0}` is not the metadata of issuer `{1}`")]
-    ForeignMetadata(Url, String),
     #[error("`{0}` is neither https nor loopback")]
     Insecure(Url),
     #[error("cannot read the key set `{0}`: {1}")]
@@ -121,7 +67,7 @@ impl KeySource {
             issuer: issuer.identifier.clone(),
             location: issuer.keys.clone(),
             algorithms: issuer.rules.algorithms.clone(),
-            http: http_client(issuer)?,
+            http: IssuerHttp::new(issuer)?,
             discovered: ArcSwapOption::empty(),
             table: ArcSwapOption::empty(),
             started: Instant::now(),
@@ -200,32 +146,19 @@ impl KeySource {
     }
 
     async fn key_set(&self) -> Result<RawKeySet, FetchFault> {
-        let KeyLocation::File(path) = &self.0.location else {
-            return self.document(&self.jwks_url().await?).await;
-        };
-        let unreadable = |cause: String| FetchFault::File(path.clone(), cause);
-        let mut text = Vec::new();
-        let file = tokio::fs::File::open(path).await.map_err(|e| unreadable(e.to_string()))?;
-        let mut start = file.take(MAX_DOCUMENT_BYTES as u64 + 1);
-        start.read_to_end(&mut text).await.map_err(|e| unreadable(e.to_string()))?;
-        if text.len() > MAX_DOCUMENT_BYTES {
-            return Err(unreadable(format!("it holds more than {MAX_DOCUMENT_BYTES} bytes")));
+        match &self.0.location {
+            KeyLocation::File(path) => read_file(path).await,
+            KeyLocation::Jwks(url) => self.document(url).await,
+            KeyLocation::Discovery(base) => self.document(&self.discovered(base).await?).await,
         }
-        serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))
     }
 
-    async fn jwks_url(&self) -> Result<Url, FetchFault> {
-        let base = match &self.0.location {
-            KeyLocation::Jwks(url) => return Ok(url.clone()),
-            KeyLocation::Discovery(base) => base,
-            KeyLocation::File(path) => {
-                return Err(FetchFault::File(path.clone(), "it is not a URL".to_owned()));
-            }
-        };
+    /// `jwks_uri` of the issuer's metadata.
+    async fn discovered(&self, base: &Url) -> Result<Url, FetchFault> {
         if let Some(url) = self.0.discovered.load_full() {
             return Ok((*url).clone());
         }
-        let mut last = String::new();
+        let mut faults = Vec::new();
         for url in metadata_urls(base) {
             match self.document::<Metadata>(&url).await {
                 Ok(metadata) if metadata.issuer == self.0.issuer => {
@@ -236,29 +169,32 @@ impl KeySource {
                     return Ok(metadata.jwks_uri);
                 }
                 // RFC 8414 section 3.3: such a document must not be used.
-                Ok(_) => {
-                    last = FetchFault::ForeignMetadata(url, self.0.issuer.clone()).to_string();
-                }
-                Err(fault) => last = fault.to_string(),
+                Ok(metadata) => faults.push(format!(
+                    "`{url}` is of issuer `{}` (they are compared to the last slash)",
+                    metadata.issuer
+                )),
+                Err(fault) => faults.push(fault.to_string()),
             }
         }
-        Err(FetchFault::NoMetadata(self.0.issuer.clone(), last))
+        Err(FetchFault::NoMetadata(self.0.issuer.clone(), faults.join("; ")))
     }
 
     async fn document<T: for<'de> Deserialize<'de>>(&self, url: &Url) -> Result<T, FetchFault> {
-        let mut response = self.0.http.get(url.clone()).send().await?;
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(FetchFault::Status(url.clone(), response.status().as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
-                return Err(FetchFault::TooLarge(url.clone()));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = answer_to(self.0.http.get(url), MAX_DOCUMENT_BYTES).await?;
         serde_json::from_slice(&body).map_err(|cause| FetchFault::Document(url.clone(), cause))
     }
+}
+
+async fn read_file(path: &Path) -> Result<RawKeySet, FetchFault> {
+    let unreadable = |cause: String| FetchFault::File(path.to_owned(), cause);
+    let mut text = Vec::new();
+    let file = tokio::fs::File::open(path).await.map_err(|e| unreadable(e.to_string()))?;
+    let mut start = file.take(MAX_DOCUMENT_BYTES as u64 + 1);
+    start.read_to_end(&mut text).await.map_err(|e| unreadable(e.to_string()))?;
+    if text.len() > MAX_DOCUMENT_BYTES {
+        return Err(unreadable(format!("it holds more than {MAX_DOCUMENT_BYTES} bytes")));
+    }
+    serde_json::from_slice(&text).map_err(|e| unreadable(e.to_string()))
 }
 
 #[async_trait]
@@ -289,31 +225,6 @@ struct RawKeySet {
     keys: Vec<Value>,
 }
 
-/// A client for this issuer alone: one authority, no redirects, little time.
-pub(super) fn http_client(issuer: &IssuerConfig) -> Result<Client, UnusableIssuer> {
-    let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(FETCH_TIMEOUT)
-        .timeout(FETCH_TIMEOUT);
-    if let Some(path) = &issuer.ca {
-        let unreadable = |cause: String| UnusableIssuer::Authority {
-            issuer: issuer.identifier.clone(),
-            path: path.clone(),
-            cause,
-        };
-        let pem = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
-        let certificates =
-            Certificate::from_pem_bundle(&pem).map_err(|e| unreadable(e.to_string()))?;
-        if certificates.is_empty() {
-            return Err(unreadable("it holds no certificate".to_owned()));
-        }
-        builder = builder.tls_certs_only(certificates);
-    }
-    builder
-        .build()
-        .map_err(|cause| UnusableIssuer::Client { issuer: issuer.identifier.clone(), cause })
-}
-
 /// Where an issuer's metadata may be, in the order of MCP 2026-07-28, authorization server
 /// discovery: RFC 8414 section 3.1, then OpenID Connect Discovery section 4.
 fn metadata_urls(base: &Url) -> Vec<Url> {
@@ -335,7 +246,6 @@ fn metadata_urls(base: &Url) -> Vec<Url> {
 
 /// A key set of a large issuer is a few kilobytes.
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
-const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Long enough that strangers cannot use us against an issuer, short enough for a key rotation.
 const COOL_DOWN_MS: u64 = 10_000;
 

@@ -180,6 +180,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::token::ALGORITHMS;
 
     fn rsa(kid: &str, more: Value) -> Value {
         let mut key = json!({
@@ -232,8 +233,7 @@ mod tests {
         let coordinate = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![7_u8; bytes]);
         let ec = |crv: &str, bytes: usize| json!({ "kty": "EC", "crv": crv, "x": coordinate(bytes), "y": coordinate(bytes) });
         let ed = json!({ "kty": "OKP", "crv": "Ed25519", "x": coordinate(32) });
-        let all =
-            [RSA_ALGORITHMS, &[Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA]].concat();
+        let all = ALGORITHMS.map(|(_, algorithm)| algorithm);
         let of = |jwk: &Value, allowed: &[Algorithm]| {
             VerifyingKey::new(jwk, allowed).map(|key| key.algorithms).unwrap_or_default()
         };

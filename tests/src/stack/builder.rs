@@ -1,0 +1,74 @@
+//! What is different from the usual stack.
+
+use axum::Router;
+
+use super::Stack;
+use crate::place::GateSettings;
+
+/// What is different from the usual stack.
+#[derive(Debug, Default)]
+pub struct StackBuilder {
+    pub(super) upstream: Option<Router>,
+    pub(super) policies: Option<String>,
+    pub(super) settings: GateSettings,
+}
+
+impl StackBuilder {
+    /// Another upstream than the customer server.
+    pub fn upstream(mut self, upstream: Router) -> Self {
+        self.upstream = Some(upstream);
+        self
+    }
+
+    /// These policies instead of the repository's; the schema stays.
+    pub fn policies(mut self, text: &str) -> Self {
+        self.policies = Some(text.to_owned());
+        self
+    }
+
+    /// More sections for the gate's configuration, TOML.
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.sections.push_str(toml);
+        self
+    }
+
+    /// An upstream at a URL of its own, past the spy.
+    pub fn upstream_url(mut self, url: &str) -> Self {
+        self.settings.upstream_url = Some(url.to_owned());
+        self
+    }
+
+    /// Another issuer than the one that is started.
+    pub fn issuer(mut self, issuer: &str) -> Self {
+        self.settings.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// The issuer's keys at a URL of their own.
+    pub fn jwks_url(self, url: &str) -> Self {
+        self.issuer_settings(&format!("jwks_url = {url:?}\n"))
+    }
+
+    /// More settings of the issuer, TOML.
+    pub fn issuer_settings(mut self, toml: &str) -> Self {
+        self.settings.in_issuer.push_str(toml);
+        self
+    }
+
+    /// More settings of the listener, TOML.
+    pub fn listener_settings(mut self, toml: &str) -> Self {
+        self.settings.in_listener.push_str(toml);
+        self
+    }
+
+    /// More settings of the resource, TOML.
+    pub fn resource_settings(mut self, toml: &str) -> Self {
+        self.settings.in_resource.push_str(toml);
+        self
+    }
+
+    /// Brings everything up.
+    pub async fn start(self) -> Stack {
+        Stack::bring_up(self).await
+    }
+}
