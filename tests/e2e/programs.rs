@@ -110,7 +110,7 @@ async fn sigterm_lets_what_is_under_way_finish_and_exits_with_0() {
     let slow = Router::new().route(
         "/mcp",
         post(|| async {
-            tokio::time::sleep(Duration::from_millis(800)).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
             let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
             ([("content-type", "application/json")], answer.to_string())
         }),
@@ -133,7 +133,7 @@ async fn sigterm_lets_what_is_under_way_finish_and_exits_with_0() {
     };
     eventually("the gate serves", async || ping().await.is_ok()).await;
     let (answered, ()) = tokio::join!(ping(), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         gate.signal("TERM");
     });
     assert_eq!(answered.unwrap().status(), 200, "what was under way was finished");

@@ -337,7 +337,7 @@ async fn an_issuers_word_counts_for_as_long_as_configured() {
     let asked = Arc::new(AtomicUsize::new(0));
     let url = introspecting(Arc::clone(&answer), Arc::clone(&asked)).await;
     let settings = format!(
-        "introspection = {{ url = {url:?}, client_id = \"gate\", client_secret_file = {secret:?}, cache_for = \"1s\" }}"
+        "introspection = {{ url = {url:?}, client_id = \"gate\", client_secret_file = {secret:?}, cache_for = \"3s\" }}"
     );
     let stack = Stack::with().issuer_settings(&settings).start().await;
     let mut good = stack.claims("customer:read");
@@ -349,7 +349,7 @@ async fn an_issuers_word_counts_for_as_long_as_configured() {
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     *answer.lock().unwrap() = json!({ "active": false });
-    tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(3_200)).await;
     assert_eq!(caller.refused(LIST).await.reason(), "inactive-token");
     stack.finish().await;
 }

@@ -5,13 +5,13 @@ use futures::StreamExt as _;
 use harness::Stack;
 use serde_json::json;
 
-/// Three events, a fifth of a second apart.
+/// Three events, a second apart.
 fn slow_events() -> Router {
     Router::new().route(
         "/mcp",
         post(|| async {
             let events = futures::stream::iter(0..3).then(|number| async move {
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
                 let progress = json!({
                     "jsonrpc": "2.0", "method": "notifications/progress",
                     "params": { "progressToken": 1, "progress": number },
@@ -61,7 +61,7 @@ async fn events_pass_one_by_one_as_they_come() {
     assert!(!text.contains("id:"), "there is no resumption: {text}");
     assert_eq!(arrivals.len(), 3, "one by one: {arrivals:?}");
     let spread = arrivals[2] - arrivals[0];
-    assert!(spread > Duration::from_millis(300), "not collected and sent at once: {arrivals:?}");
+    assert!(spread > Duration::from_secs(1), "not collected and sent at once: {arrivals:?}");
     stack.finish().await;
 }
 
@@ -94,7 +94,7 @@ async fn a_stream_that_falls_silent_is_ended() {
         .send()
         .await
         .unwrap();
-    let body = tokio::time::timeout(Duration::from_secs(3), response.text()).await;
+    let body = tokio::time::timeout(Duration::from_secs(10), response.text()).await;
     assert!(body.expect("it ended in time").is_err(), "and not as if it were complete");
     stack.finish().await;
 }
@@ -131,7 +131,7 @@ async fn a_stream_ends_with_the_token_it_was_given_for() {
     assert_eq!(response.status(), 200);
     let mut chunks = response.bytes_stream();
     let mut events = 0;
-    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+    let ended = tokio::time::timeout(Duration::from_secs(15), async {
         loop {
             match chunks.next().await {
                 Some(Ok(chunk)) => events += usize::from(!chunk.is_empty()),
@@ -157,8 +157,8 @@ async fn a_caller_that_hangs_up_half_way_is_on_record() {
         .body(reqwest::Body::wrap_stream(stalled))
         .send();
     stack.count_request();
-    drop(tokio::time::timeout(Duration::from_millis(300), request).await);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(tokio::time::timeout(Duration::from_secs(1), request).await);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let record = stack.latest_decision().await;
     assert!(["abandoned", "body-incomplete"].contains(&record.reason), "{}", record.reason);
     stack.finish().await;

@@ -267,7 +267,7 @@ impl Stack {
     }
 
     async fn next_decision(&mut self) -> Arc<DecisionRecord> {
-        let next = tokio::time::timeout(Duration::from_secs(5), self.decisions.recv()).await;
+        let next = tokio::time::timeout(Duration::from_secs(15), self.decisions.recv()).await;
         next.expect("a decision in time").expect("the gate is there")
     }
 
