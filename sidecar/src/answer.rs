@@ -1,124 +1,135 @@
-//! What comes back: narrowed where it is a list, streamed where it is not, and never relayed when
-//! it is not an MCP answer.
+//! What comes back: held against what was asked, narrowed where it is a list, streamed where it is
+//! a stream, and never relayed when it is not an MCP answer.
 
+mod asked_back;
 mod list;
+mod pump;
+mod revision;
 mod sse;
+mod stream;
+mod tasks;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    authz::{Listing, Policies},
     config::Limits,
-    message::{Message, RequestId},
+    message::{Form, mirrored},
     rejection::Rejection,
-    token::Claims,
+    session::Kind,
 };
-
-/// What an answer must be held against, taken from what was asked and from nothing that the
-/// upstream says.
-pub(crate) struct Revision {
-    /// The request that is to be answered; a notification has none.
-    id: Option<RequestId>,
-    /// The narrowing of a list.
-    listing: Option<Listing>,
-    /// No answer goes on after the token it was given for.
-    token_ends: Instant,
-}
-
-impl Revision {
-    pub(crate) fn of(policies: &Arc<Policies>, claims: &Arc<Claims>, message: &Message) -> Self {
-        Self {
-            id: message.id().cloned(),
-            listing: Listing::of(policies, claims, message),
-            token_ends: Instant::now() + claims.time_left().min(FOREVER),
-        }
-    }
-}
+use pump::{WhenGone, pumped};
+pub(crate) use revision::Revision;
+use revision::{IsAnswer, Revised};
+#[cfg(feature = "testing")]
+pub(crate) use sse::EventReader;
+use stream::EventStream;
 
 /// Relays the upstream's answer as `revision` asks, holding the caller's slot to its end.
 ///
-/// A list in any form is narrowed or not relayed.
+/// What cannot be judged is not relayed.
 pub(crate) async fn relay(
-    upstream: Response<Incoming>,
+    upstream: Response<Body>,
     revision: Revision,
     limits: &Limits,
     slot: OwnedSemaphorePermit,
 ) -> Result<Response<Body>, Rejection> {
     let (head, body) = upstream.into_parts();
-    let media_type = media_type(&head.headers);
-    let (status, media_type, body) = match (head.status, media_type) {
-        (StatusCode::ACCEPTED | StatusCode::NO_CONTENT, _) if revision.id.is_none() => {
-            (StatusCode::ACCEPTED, None, Body::empty())
-        }
-        (status, Some(MediaType::Json)) if is_relayed(status) => {
-            let body = match &revision.listing {
-                Some(listing) => Body::from(narrowed_json(body, listing, limits).await?),
-                None => Body::from_stream(with_time_limits(
-                    body.into_data_stream().map_err(axum::Error::new),
-                    limits.stream_idle_timeout,
-                    revision.token_ends,
-                )),
-            };
-            (status, Some("application/json"), body)
-        }
+    if revision.method.form != Form::Request && revision.method.form != Form::Listening {
+        return acknowledged(head.status, &revision);
+    }
+    let session = minted_session(&head.headers, &revision)?;
+    let mut response = match (head.status, media_type(&head.headers)) {
         (StatusCode::OK, Some(MediaType::EventStream)) => {
-            let chunks = body.into_data_stream().map_err(axum::Error::new);
-            let chunks = with_time_limits(chunks, limits.stream_idle_timeout, revision.token_ends);
-            let events = sse::relayed(chunks, revision, limits.max_answer_bytes);
-            (StatusCode::OK, Some("text/event-stream"), Body::from_stream(events))
+            let chunks = body.into_data_stream();
+            let when_gone = when_gone(&revision);
+            let events = EventStream::new(chunks, revision, limits).relayed();
+            let body = pumped(events, when_gone, limits.stream_idle_timeout, slot);
+            answer(StatusCode::OK, Some("text/event-stream"), body)
         }
-        (status, _) => {
-            tracing::warn!(status = status.as_u16(), "the upstream's answer is not relayed");
-            return Err(Rejection::UpstreamStatus);
+        (StatusCode::OK, Some(MediaType::Json)) if revision.answers.is_some() => {
+            let bytes = whole(body, limits).await?;
+            let bytes = match revision.revise(&bytes)? {
+                (Revised::Changed(revised), IsAnswer(true)) => Bytes::from(revised),
+                (Revised::AsItIs, IsAnswer(true)) => bytes,
+                _ => return Err(Rejection::UpstreamAnswer),
+            };
+            answer(StatusCode::OK, Some("application/json"), at_their_pace(bytes, limits, slot))
         }
+        (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND, Some(MediaType::Json))
+            if revision.method.form == Form::Request =>
+        {
+            let bytes = whole(body, limits).await?;
+            match revision.require_error(&bytes) {
+                Ok(()) => answer(head.status, Some("application/json"), Body::from(bytes)),
+                Err(_) => return Err(refused(head.status, &revision)),
+            }
+        }
+        (status, _) => return Err(refused(status, &revision)),
     };
-    Ok(answer(status, media_type, Body::new(Held { body, _slot: slot })))
+    if let Some(session) = session {
+        response.headers_mut().insert(mirrored::SESSION, session);
+    }
+    Ok(response)
 }
 
-/// A body that holds its caller's slot until it has been sent or given up.
-struct Held {
-    body: Body,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+/// What a notification, a response or an ended session is answered with: nothing but that it was
+/// taken.
+fn acknowledged(status: StatusCode, revision: &Revision) -> Result<Response<Body>, Rejection> {
+    match status {
+        StatusCode::OK | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => {
+            let ending = revision.method.form == Form::Ending;
+            let status = if ending { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED };
+            Ok(answer(status, None, Body::empty()))
+        }
+        status => Err(refused(status, revision)),
     }
 }
 
-/// Success, and the statuses with which MCP servers send a JSON-RPC error. An upstream's 401 and
-/// 403 are about the gate's credentials, not the caller's, and would send a client astray.
-fn is_relayed(status: StatusCode) -> bool {
-    matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
+/// An answer by HTTP status alone, in terms of ours. An upstream's 401 and 403 are about the gate's
+/// credentials, not the caller's, and would send a client astray.
+fn refused(status: StatusCode, revision: &Revision) -> Rejection {
+    tracing::warn!(status = status.as_u16(), "the upstream's answer is not relayed");
+    let in_session = revision.route.session.is_some();
+    let other_era = revision.era.is_modern() || revision.method.form != Form::Request;
+    match status {
+        StatusCode::NOT_FOUND if in_session => Rejection::UnknownSession,
+        StatusCode::METHOD_NOT_ALLOWED if revision.method.form != Form::Request => {
+            Rejection::NotPost
+        }
+        _ if !other_era => Rejection::UpstreamStatus,
+        // What a server of the other era says to a client that tries this one; it tries the other.
+        StatusCode::BAD_REQUEST
+        | StatusCode::NOT_FOUND
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::NOT_ACCEPTABLE
+        | StatusCode::CONFLICT
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE => Rejection::UpstreamRefused { status },
+        _ => Rejection::UpstreamStatus,
+    }
+}
+
+/// A session that the upstream opens, sealed to the caller that asked for it.
+fn minted_session(
+    headers: &HeaderMap,
+    revision: &Revision,
+) -> Result<Option<HeaderValue>, Rejection> {
+    if revision.method.name != "initialize" {
+        return Ok(None);
+    }
+    let minted = mirrored::single(headers, mirrored::SESSION);
+    let Some(id) = minted.map_err(|_| Rejection::UpstreamAnswer)? else { return Ok(None) };
+    let sealed = revision.seals.seal(Kind::Session, &revision.owner, "", &[&id]);
+    HeaderValue::try_from(sealed).map(Some).map_err(|_| Rejection::UpstreamAnswer)
+}
+
+fn when_gone(revision: &Revision) -> WhenGone {
+    if revision.outlives_its_caller() { WhenGone::HearOut } else { WhenGone::Stop }
 }
 
 enum MediaType {
@@ -140,49 +151,30 @@ fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     essence.eq_ignore_ascii_case("text/event-stream").then_some(MediaType::EventStream)
 }
 
-async fn narrowed_json(
-    body: Incoming,
-    listing: &Listing,
-    limits: &Limits,
-) -> Result<Bytes, Rejection> {
+async fn whole(body: Body, limits: &Limits) -> Result<Bytes, Rejection> {
     let read = Limited::new(body, limits.max_answer_bytes).collect();
     let read = tokio::time::timeout(limits.response_timeout, read)
         .await
         .map_err(|_| Rejection::UpstreamTooSlow)?;
-    let bytes = read.map_err(|_| Rejection::UpstreamAnswer)?.to_bytes();
-    list::narrowed(&bytes, listing).map(Bytes::from)
+    Ok(read.map_err(|_| Rejection::UpstreamAnswer)?.to_bytes())
 }
 
-/// Ends a stream that has been silent for too long, or whose token has ended.
-fn with_time_limits(
-    chunks: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
-    idle: Duration,
-    token_ends: Instant,
-) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
-    let chunks = Box::pin(chunks);
-    futures::stream::unfold(Some(chunks), move |chunks| async move {
-        let mut chunks = chunks?;
-        let now = Instant::now();
-        // A stream that always has something would be polled before any timeout is.
-        if now >= token_ends {
-            return Some((Err(axum::Error::new(TokenEnded)), None));
-        }
-        let until = token_ends.min(now + idle);
-        match tokio::time::timeout_at(until, chunks.next()).await {
-            Ok(Some(chunk)) => Some((chunk, Some(chunks))),
-            Ok(None) => None,
-            Err(silent) => Some((Err(axum::Error::new(silent)), None)),
-        }
-    })
+/// A body that is at hand. A short one needs nobody to wait for its reader.
+fn at_their_pace(bytes: Bytes, limits: &Limits, slot: OwnedSemaphorePermit) -> Body {
+    if bytes.len() <= PIECE_BYTES {
+        return Body::from(bytes);
+    }
+    let pieces = futures::stream::unfold(bytes, async |mut rest| {
+        let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+        (!piece.is_empty()).then_some((piece, rest))
+    });
+    pumped(pieces, WhenGone::Stop, limits.stream_idle_timeout, slot)
 }
-
-/// Why an answer was cut off.
-#[derive(Debug, thiserror::Error)]
-#[error("the access token has ended")]
-struct TokenEnded;
 
 /// Further ahead a clock's arithmetic may fail; no stream lives that long.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// About what a connection buffers.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// A response with headers from nothing but the media type.
 fn answer(status: StatusCode, media_type: Option<&'static str>, body: Body) -> Response<Body> {
@@ -198,24 +190,4 @@ fn answer(status: StatusCode, media_type: Option<&'static str>, body: Body) -> R
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_stream_that_always_has_something_ends_with_its_token() {
-        let chunks = futures::stream::repeat_with(|| Ok(Bytes::from_static(b"x")));
-        let ends = Instant::now() + Duration::from_millis(50);
-        let limited = with_time_limits(chunks, Duration::from_secs(60), ends);
-        let last = tokio::time::timeout(
-            Duration::from_secs(5),
-            limited.fold(0, async |_, chunk| {
-                tokio::task::yield_now().await;
-                i32::from(chunk.is_err())
-            }),
-        );
-        assert_eq!(last.await, Ok(1), "its end is an error");
-    }
 }

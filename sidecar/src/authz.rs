@@ -22,7 +22,7 @@ use cedar_policy::{AuthorizationError, Authorizer, Context, Decision};
 
 use crate::{
     config::Disclosure,
-    message::{Message, Target},
+    message::{Form, Message, Method, Target, TargetKind},
     rejection::Rejection,
     token::Claims,
 };
@@ -81,7 +81,7 @@ impl Policies {
     pub(crate) fn authorize(
         &self,
         claims: &Claims,
-        message: Message,
+        mut message: Message,
     ) -> Result<Authorized<Message>, Rejection> {
         let permitted = |message, by| Ok(Authorized { value: message, determining_policies: by });
         // Without these no client speaks at all, so they are for everyone who has a token.
@@ -90,8 +90,9 @@ impl Policies {
         }
         let target = message.target();
         let Some(action) = self.action(message.method(), target) else {
-            return Err(absent(target));
+            return Err(absent(message.method(), target));
         };
+        self.require_usable_task(claims, &message)?;
         let asked = AccessRequest { principal: Principal::of(claims), action, target };
         let context = match action.context(message.arguments()) {
             Ok(context) => context,
@@ -102,7 +103,10 @@ impl Policies {
             }
         };
         match self.ask(&asked, &context) {
-            Verdict::Permitted(by) => permitted(message, by),
+            Verdict::Permitted(by) => {
+                message.keep_subscriptions(|uri| self.may_watch(claims, uri));
+                permitted(message, by)
+            }
             Verdict::Failed(policies) => {
                 tracing::error!(action = action.name(), ?policies, "policies failed to evaluate");
                 let told = Rejection::EvaluationFailed { policies: policies.clone() };
@@ -110,6 +114,32 @@ impl Policies {
             }
             Verdict::Refused(policies) => Err(self.why_not(&asked, &context, policies)?),
         }
+    }
+
+    /// Whether the upstream may ask this of the caller's client, or tell it of this resource: a
+    /// message that goes the other way.
+    pub(crate) fn permits(&self, claims: &Claims, method: &str, target: Target<'_>) -> bool {
+        let Some(action) = Method::of_action(method).and_then(|m| self.action(m, target)) else {
+            return false;
+        };
+        let asked = AccessRequest { principal: Principal::of(claims), action, target };
+        let Ok(context) = action.context(None) else { return false };
+        matches!(self.ask(&asked, &context), Verdict::Permitted(_))
+    }
+
+    /// Whether the caller may be told when the resource changes.
+    pub(crate) fn may_watch(&self, claims: &Claims, uri: &str) -> bool {
+        self.permits(claims, "resources/subscribe", Target::Resource(uri))
+    }
+
+    /// What a tool does later is for whom the tool is.
+    fn require_usable_task(&self, claims: &Claims, message: &Message) -> Result<(), Rejection> {
+        let Target::Tool(tool) = message.target() else { return Ok(()) };
+        if message.method().calls_a_tool() || self.shows(claims, "tools/call", message.target())? {
+            return Ok(());
+        }
+        tracing::debug!(tool, "a task of a tool that is no longer the caller's to use");
+        Err(Rejection::Denied { policies: Vec::new() })
     }
 
     /// A denial in the caller's terms: which scopes would do, else no, else as if it were absent.
@@ -223,8 +253,11 @@ impl Policies {
 }
 
 /// The answer for what does not exist.
-fn absent(target: Target<'_>) -> Rejection {
-    match target.named() {
+fn absent(method: &Method, target: Target<'_>) -> Rejection {
+    if matches!(method.form, Form::Listening | Form::Ending) {
+        return Rejection::NotPost;
+    }
+    match target.named().filter(|_| method.target != TargetKind::Task) {
         Some((kind, name)) => Rejection::UnknownTarget(kind, name.to_owned()),
         None => Rejection::UnknownMethod,
     }
@@ -237,6 +270,7 @@ fn handshake(method: &str) -> Option<&'static str> {
         "server/discover" => Some("built-in:server-discover"),
         "initialize" => Some("built-in:initialize"),
         "notifications/initialized" => Some("built-in:initialized"),
+        "session/end" => Some("built-in:session-end"),
         _ => None,
     }
 }

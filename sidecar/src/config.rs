@@ -6,6 +6,7 @@
 
 mod issuer;
 mod raw;
+mod upstream;
 
 use std::{
     fmt,
@@ -23,6 +24,7 @@ pub(crate) use issuer::{
 };
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
+pub(crate) use upstream::{HttpUpstream, UpstreamConfig, UpstreamIdentity, UpstreamTransport};
 
 /// What `cedargate run` does, resolved and complete.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub(crate) issuers: Vec<IssuerConfig>,
     pub(crate) policies: PolicyConfig,
     pub(crate) upstream: UpstreamConfig,
+    /// With what ids are sealed; `None`: a key of this process's own.
+    pub(crate) sealing_key: Option<PathBuf>,
     pub(crate) answers: AnswerConfig,
     pub(crate) limits: Limits,
     pub(crate) admin: Option<AdminConfig>,
@@ -76,25 +80,12 @@ pub(crate) struct PolicyConfig {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct UpstreamConfig {
-    pub(crate) name: String,
-    pub(crate) url: Url,
-    pub(crate) ca: Option<PathBuf>,
-    pub(crate) identity: UpstreamIdentity,
-}
-
-/// How Cedargate names itself and the caller to the upstream (DESIGN section 8).
-#[derive(Debug, Clone)]
-pub(crate) enum UpstreamIdentity {
-    Assertion { key: PathBuf, audience: String },
-    None,
-}
-
-#[derive(Debug, Clone, Copy)]
 pub(crate) struct AnswerConfig {
     pub(crate) refusals: RefusalStyle,
     pub(crate) policies: Disclosure,
     pub(crate) denied_tools: Disclosure,
+    /// Where an elicitation by URL may lead.
+    pub(crate) elicitation_origins: Vec<String>,
 }
 
 /// How a refusal of one call reaches the caller.
@@ -143,6 +134,7 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Duration,
     pub(crate) stream_idle_timeout: Duration,
+    pub(crate) stream_timeout: Duration,
     pub(crate) drain_timeout: Duration,
 }
 

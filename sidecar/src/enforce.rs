@@ -13,10 +13,11 @@ use crate::{
     authz::PolicyStore,
     config::Limits,
     ledger::{Ledger, OpenRecord},
-    message::Envelope,
+    message::{Envelope, Message},
     metadata::ResourceMetadata,
     neighbours::Neighbours,
     rejection::{Manner, Rejection},
+    session::{Owner, Remembered, Seals},
     token::{BearerToken, TokenVerifier},
     upstream::Upstream,
 };
@@ -28,10 +29,14 @@ pub(crate) struct Enforcer {
     pub(crate) verifier: TokenVerifier,
     pub(crate) policies: PolicyStore,
     pub(crate) ledger: Ledger,
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) seals: Arc<Seals>,
+    pub(crate) remembered: Remembered,
+    /// Where an elicitation by URL may lead.
+    pub(crate) elicitation_origins: Arc<[String]>,
     pub(crate) metadata: ResourceMetadata,
     pub(crate) manner: Manner,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     /// One for each verified caller's request, from then to the end of its answer.
     pub(crate) slots: Arc<Semaphore>,
 }
@@ -76,9 +81,41 @@ async fn decide_then_forward(
     record.caller(&claims);
     let slots = Arc::clone(&enforcer.slots);
     let slot = slots.try_acquire_owned().map_err(|_| Rejection::Overloaded)?;
-    require_post(head)?;
 
     // What do they ask?  (MCP 2026-07-28: the headers repeat the body)
+    let message = message(enforcer, head, body, record).await?;
+
+    // Is what it names theirs?  (sessions, tasks, streams)
+    let message = message.owned_by(&Owner::of(&claims), &enforcer.seals)?;
+    record.message(&message);
+
+    // May they?  (Cedar: principal, action, resource, context)
+    let policies = enforcer.policies.current();
+    let revision = Revision::of(enforcer, (&policies, &claims), &message, record.request_id());
+    let authorized = policies.authorize(&claims, message)?;
+
+    // Only now, and on record, can anything leave this process.
+    record.permitted(&authorized);
+    let upstream = Arc::clone(&enforcer.upstream);
+    let limits = Arc::clone(&enforcer.limits);
+    let outlives_its_caller = revision.outlives_its_caller();
+    let answered = async move {
+        let response = upstream.forward(authorized, &claims).await?;
+        answer::relay(response, revision, &limits, slot).await
+    };
+    if outlives_its_caller { carried_out(answered).await } else { answered.await }
+}
+
+/// The message that a request is: a body's, or a GET's or DELETE's, which need none.
+async fn message(
+    enforcer: &Enforcer,
+    head: &Parts,
+    body: &mut Option<Body>,
+    record: &mut OpenRecord,
+) -> Result<Message, Rejection> {
+    if head.method != Method::POST {
+        return Message::without_body(&head.method, &head.headers);
+    }
     let body = body.take().unwrap_or_default();
     let body = read_body(body, &head.headers, &enforcer.limits).await?;
     let envelope = Envelope::read(&head.headers, &body)?;
@@ -86,22 +123,16 @@ async fn decide_then_forward(
     record.envelope(&envelope);
     let message = envelope.confirmed_by(&head.headers)?;
     record.message(&message);
-
-    // May they?  (Cedar: principal, action, resource, context)
-    let policies = enforcer.policies.current();
-    let revision = Revision::of(&policies, &claims, &message);
-    let authorized = policies.authorize(&claims, message)?;
-
-    // Only now, and on record, can anything leave this process.
-    record.permitted(&authorized);
-    let response = enforcer.upstream.forward(authorized, &claims).await?;
-    answer::relay(response, revision, &enforcer.limits, slot).await
+    Ok(message)
 }
 
-/// Streams and sessions of the legacy era are not served, so neither are GET and DELETE; a caller
-/// without a token learns where to get one before it learns that.
-fn require_post(head: &Parts) -> Result<(), Rejection> {
-    if head.method == Method::POST { Ok(()) } else { Err(Rejection::NotPost) }
+/// The answer to a legacy request, which its caller does not cancel by hanging up (MCP 2025-11-25,
+/// streamable HTTP).
+async fn carried_out(
+    answered: impl Future<Output = Result<Response<Body>, Rejection>> + Send + 'static,
+) -> Result<Response<Body>, Rejection> {
+    let carried = tokio::spawn(answered).await;
+    carried.unwrap_or(Err(Rejection::UpstreamUnreachable))
 }
 
 /// The whole body or a refusal; nothing is ever judged in part.

@@ -159,16 +159,21 @@ impl OpenRecord {
     }
 
     pub(crate) fn envelope(&mut self, envelope: &Envelope) {
-        self.asked.form =
-            Some(if envelope.id().is_some() { Form::Request } else { Form::Notification });
-        self.asked.id = envelope.id().cloned();
+        let form = match envelope.id() {
+            _ if envelope.is_answer() => Form::Response,
+            Some(_) => Form::Request,
+            None => Form::Notification,
+        };
+        self.asked.form = Some(form);
+        self.asked.id = envelope.id().filter(|_| form == Form::Request).cloned();
         self.asked.modern = envelope.claims_modern();
         // As written; whatever is refused from here on is refused under these names.
-        self.record.method = Some(shortened(envelope.method()));
+        self.record.method = envelope.method().map(shortened);
         self.record.target = envelope.name_or_uri().map(shortened);
     }
 
     pub(crate) fn message(&mut self, message: &Message) {
+        self.record.method = Some(message.method().name.to_owned());
         self.record.target = message.target_name().map(shortened);
         self.asked.modern = message.era().is_modern();
         self.asked.calls_a_tool = message.method().calls_a_tool();

@@ -7,10 +7,11 @@
 //! - `enforce`: the order of the questions and nothing else. Read it first.
 //! - `token`: who is asking? A [`BearerToken`] becomes verified [`Claims`].
 //! - `message`: what do they ask? One strict parse makes a [`Message`].
+//! - `session`: is what it names theirs? Sealed ids open for their owner.
 //! - `authz`: may they? Only the authorizer makes an [`Authorized`] message.
 //! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
-//! - `answer`: narrows lists, streams the rest.
+//! - `answer`: holds what comes back against what was asked, narrows lists, streams the rest.
 //! - `admin`: readiness and revocation, for operators, on a listener of its own.
 //! - `rejection`: every refusal, its reason, status and challenge.
 //!
@@ -28,6 +29,7 @@ mod message;
 mod metadata;
 mod neighbours;
 mod rejection;
+mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
@@ -59,6 +61,8 @@ use ledger::Ledger;
 use metadata::ResourceMetadata;
 use neighbours::Neighbours;
 use rejection::Manner;
+pub use session::UnusableSealingKey;
+use session::{Remembered, Seals};
 use token::{Revocations, TokenVerifier};
 use upstream::Upstream;
 
@@ -96,6 +100,9 @@ pub enum StartError {
     /// The operator's token cannot be used.
     #[error(transparent)]
     Operator(#[from] UnusableSecret),
+    /// The key that seals ids cannot be used.
+    #[error(transparent)]
+    SealingKey(#[from] UnusableSealingKey),
     /// The upstream cannot be used as configured.
     #[error(transparent)]
     Upstream(#[from] UnusableUpstream),
@@ -122,10 +129,13 @@ impl Gate {
             verifier: TokenVerifier::new(&config.issuers, &config.resource, revocations)?,
             policies: PolicyStore::load(config)?,
             ledger: Ledger::new(),
-            upstream: Upstream::new(config)?,
+            upstream: Arc::new(Upstream::new(config)?),
+            seals: Arc::new(Seals::new(config.sealing_key.as_deref())?),
+            remembered: Remembered::new(),
+            elicitation_origins: config.answers.elicitation_origins.clone().into(),
             metadata: ResourceMetadata::new(config),
             manner: Manner { style: config.answers.refusals, policies: config.answers.policies },
-            limits: config.limits.clone(),
+            limits: Arc::new(config.limits.clone()),
             slots: Arc::new(Semaphore::new(config.limits.max_concurrent_requests)),
         };
         for key_set in enforcer.verifier.key_sets() {

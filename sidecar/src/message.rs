@@ -1,37 +1,33 @@
 //! What do they ask? One JSON-RPC message, read once, and the only form in which it goes on.
 //!
 //! [`Envelope::read`] takes the body apart; [`Envelope::confirmed_by`] holds it against the
-//! headers and yields a [`Message`]. The bytes that came in are dropped: upstream gets what
-//! [`Message::write`] writes.
+//! headers and yields a [`Message`]; [`Message::owned_by`] opens the ids in it that are sealed to
+//! their owner. The bytes that came in are dropped: upstream gets what [`Message::write`] writes.
 
+mod agreement;
+mod envelope;
 mod era;
 pub(crate) mod json;
 mod method;
 pub(crate) mod mirrored;
+mod ownership;
 
 use std::fmt;
 
-use http::{HeaderMap, header};
+use http::{HeaderName, HeaderValue};
 
+pub(crate) use envelope::Envelope;
 pub(crate) use era::{Era, ProtocolVersion};
 pub(crate) use method::{Form, Method, TargetKind};
+pub(crate) use ownership::{sealed_state, sealed_task};
 
-use crate::rejection::Rejection;
-use json::{Json, JsonFault, Object};
-use method::Eras;
+use json::{Json, Object};
 
 /// The id of a request: a string or a whole number, kept as written (JSON-RPC 2.0 section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestId(Json);
 
-/// A JSON-RPC request or notification, its method not yet looked at.
-pub(crate) struct Envelope {
-    id: Option<RequestId>,
-    method: String,
-    params: Option<Object>,
-}
-
-/// One request or notification whose headers agree with its body.
+/// One message whose headers agree with its body.
 ///
 /// What is authorized is a value of this type, and what is sent upstream is its own
 /// serialization; nothing of the original bytes is kept.
@@ -39,9 +35,42 @@ pub struct Message {
     id: Option<RequestId>,
     method: &'static Method,
     era: Era,
-    /// The target's name or URI, for methods that have one.
-    target: Option<String>,
-    params: Option<Object>,
+    /// The target's name or URI, for methods that have one. Of a task it is the tool that made it,
+    /// once the task's id has been opened.
+    target: Option<(TargetKind, String)>,
+    content: Content,
+    route: Route,
+    /// What `Mcp-Name` says upstream.
+    mirror: Option<String>,
+    params_in_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What a message carries.
+enum Content {
+    /// Of a request or a notification.
+    Params(Option<Object>),
+    /// `result` or `error`, of a client's answer.
+    Answer(&'static str, Json),
+}
+
+/// Where a legacy message belongs, in the upstream's own ids once they have been opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// `Mcp-Session-Id`.
+    pub(crate) session: Option<String>,
+    /// `Last-Event-ID`.
+    pub(crate) after_event: Option<String>,
+    /// The request whose answer a stream that is taken up again carries.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// A request that a stream was opened for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) id: RequestId,
+    pub(crate) method: &'static Method,
+    /// The tool that was called.
+    pub(crate) tool: Option<String>,
 }
 
 /// What a message acts on.
@@ -54,7 +83,7 @@ pub(crate) enum Target<'a> {
 }
 
 impl fmt::Debug for Message {
-    /// Without `params`: arguments are the caller's own and go into no log.
+    /// Without its content: arguments are the caller's own and go into no log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("method", &self.method.name)
@@ -65,6 +94,13 @@ impl fmt::Debug for Message {
 }
 
 impl<'a> Target<'a> {
+    pub(crate) fn tool(self) -> Option<&'a str> {
+        match self {
+            Self::Tool(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// What kind of thing it is and what it is called; nothing for the server itself.
     pub(crate) fn named(self) -> Option<(TargetKind, &'a str)> {
         match self {
@@ -77,7 +113,7 @@ impl<'a> Target<'a> {
 }
 
 impl RequestId {
-    fn from_json(json: Json) -> Option<Self> {
+    pub(crate) fn from_json(json: Json) -> Option<Self> {
         let usable = match &json {
             Json::String(text) => text.len() <= MAX_ID_BYTES,
             Json::Number(number) => number.scaled(0).is_some(),
@@ -90,6 +126,18 @@ impl RequestId {
         &self.0
     }
 
+    /// As it is written in a message.
+    pub(crate) fn to_text(&self) -> String {
+        let mut out = Vec::with_capacity(16);
+        self.0.write(&mut out);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    /// What [`Self::to_text`] wrote.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        Self::from_json(Json::read(text.as_bytes()).ok()?)
+    }
+
     /// Whether `text` is this id: the same string, or the same whole number.
     pub(crate) fn is(&self, text: &str) -> bool {
         match (&self.0, Json::read(text.as_bytes())) {
@@ -100,150 +148,21 @@ impl RequestId {
     }
 }
 
-impl Envelope {
-    /// Reads `body` as one request or notification.
-    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Rejection> {
-        require_json(headers)?;
-        let mut object = match Json::read(body).map_err(Rejection::Json)? {
-            Json::Object(object) => object,
-            Json::Array(_) => return Err(Rejection::Batch),
-            _ => return Err(Rejection::NotAMessage),
-        };
-        let id = object.remove("id");
-        let method = object.remove("method");
-        let params = object.remove("params");
-        let version = object.remove("jsonrpc");
-        let answers = object.remove("result").is_some() | object.remove("error").is_some();
-        if answers && method.is_none() {
-            return Err(Rejection::UnexpectedResponse);
-        }
-        if answers || object.iter().next().is_some() {
-            return Err(Rejection::NotAMessage);
-        }
-        if version.as_ref().and_then(Json::as_str) != Some("2.0") {
-            return Err(Rejection::NotAMessage);
-        }
-        let Some(Json::String(method)) = method else {
-            return Err(Rejection::NotAMessage);
-        };
-        let id = match id {
-            None => None,
-            Some(id) => Some(RequestId::from_json(id).ok_or(Rejection::NotAMessage)?),
-        };
-        let params = match params {
-            None => None,
-            Some(Json::Object(params)) => Some(params),
-            Some(_) => return Err(Rejection::NotAMessage),
-        };
-        let envelope = Self { id, method, params };
-        envelope.refuse_near_names()?;
-        Ok(envelope)
-    }
-
-    pub(crate) fn id(&self) -> Option<&RequestId> {
-        self.id.as_ref()
-    }
-
-    /// The method as written.
-    pub(crate) fn method(&self) -> &str {
-        &self.method
-    }
-
-    /// The name or URI in `params`, as written.
-    pub(crate) fn name_or_uri(&self) -> Option<&str> {
-        self.param("name").or(self.param("uri"))?.as_str()
-    }
-
-    /// Some servers read `Arguments` as `arguments`; here it would be judged as nothing. A name
-    /// that differs in case alone from one of the protocol's is refused, also when it stands alone.
-    fn refuse_near_names(&self) -> Result<(), Rejection> {
-        let meta = self.param("_meta").and_then(Json::as_object);
-        let near = |object: Option<&Object>, names: &[&str]| {
-            object.is_some_and(|object| names.iter().any(|name| object.has_twin_of(name)))
-        };
-        if near(self.params.as_ref(), &PARAM_NAMES) || near(meta, &META_NAMES) {
-            return Err(Rejection::Json(JsonFault::NamesDifferInCase));
-        }
-        Ok(())
-    }
-
-    /// Whether the body claims the modern era; a claim to be confirmed.
-    pub(crate) fn claims_modern(&self) -> bool {
-        self.meta_member(META_VERSION).is_some()
-    }
-
-    /// The message, once its headers agree with its body.
-    pub(crate) fn confirmed_by(self, headers: &HeaderMap) -> Result<Message, Rejection> {
-        let era = self.era(headers)?;
-        let method = Method::named(&self.method)
-            .filter(|method| match method.eras {
-                Eras::Both => true,
-                Eras::LegacyOnly => !era.is_modern(),
-                Eras::ModernOnly => era.is_modern(),
-            })
-            .ok_or(Rejection::UnknownMethod)?;
-        if (method.form == Form::Request) != self.id.is_some() {
-            return Err(Rejection::NotAMessage);
-        }
-        let target = match method.target.member() {
-            None => None,
-            Some(member) => Some(self.named_target(member)?),
-        };
-        if method.calls_a_tool() && self.param("arguments").is_some_and(|a| a.as_object().is_none())
-        {
-            return Err(Rejection::InvalidParams);
-        }
-        confirm(headers, mirrored::METHOD, Some(&self.method), era)?;
-        confirm(headers, mirrored::NAME, target.as_deref(), era)?;
-        Ok(Message { id: self.id, method, era, target, params: self.params })
-    }
-
-    /// Every way in which body and headers can disagree about the era is refused.
-    fn era(&self, headers: &HeaderMap) -> Result<Era, Rejection> {
-        let header = mirrored::single(headers, mirrored::PROTOCOL_VERSION)?;
-        let known = |text: &str| {
-            ProtocolVersion::named(text)
-                .ok_or_else(|| Rejection::UnsupportedVersion { requested: text.to_owned() })
-        };
-        let header_version = header.as_deref().map(known).transpose()?;
-        let Some(claim) = self.meta_member(META_VERSION) else {
-            return match header_version {
-                Some(version) if version.is_modern() => Err(Rejection::MissingMeta),
-                version => Ok(Era::Legacy(version)),
-            };
-        };
-        let claimed = known(claim.as_str().ok_or(Rejection::InvalidParams)?)?;
-        if header_version != Some(claimed) {
-            return Err(Rejection::HeaderMismatch(mirrored::PROTOCOL_VERSION));
-        }
-        if !claimed.is_modern() || self.method == "initialize" {
-            return Err(Rejection::UnsupportedVersion { requested: claimed.as_str().to_owned() });
-        }
-        if self.meta_member(META_CAPABILITIES).and_then(Json::as_object).is_none() {
-            return Err(Rejection::MissingMeta);
-        }
-        Ok(Era::Modern(claimed))
-    }
-
-    fn named_target(&self, member: &str) -> Result<String, Rejection> {
-        match self.param(member) {
-            Some(Json::String(name)) if (1..=MAX_TARGET_BYTES).contains(&name.len()) => {
-                Ok(name.clone())
-            }
-            _ => Err(Rejection::InvalidParams),
-        }
-    }
-
-    fn param(&self, name: &str) -> Option<&Json> {
-        self.params.as_ref()?.get(name)
-    }
-
-    fn meta_member(&self, name: &str) -> Option<&Json> {
-        self.param("_meta")?.as_object()?.get(name)
-    }
-}
-
 impl Message {
+    /// One that has nothing but its method and its place.
+    fn bare(method: &'static Method, era: Era, route: Route) -> Self {
+        Self {
+            id: None,
+            method,
+            era,
+            target: None,
+            content: Content::Params(None),
+            route,
+            mirror: None,
+            params_in_headers: Vec::new(),
+        }
+    }
+
     pub(crate) fn id(&self) -> Option<&RequestId> {
         self.id.as_ref()
     }
@@ -256,23 +175,62 @@ impl Message {
         self.era
     }
 
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+
     pub(crate) fn target(&self) -> Target<'_> {
-        match (self.method.target, &self.target) {
-            (TargetKind::Tool, Some(name)) => Target::Tool(name),
-            (TargetKind::Prompt, Some(name)) => Target::Prompt(name),
-            (TargetKind::Resource, Some(uri)) => Target::Resource(uri),
-            (_, None) | (TargetKind::Server, _) => Target::Server,
+        match &self.target {
+            Some((TargetKind::Tool | TargetKind::Task, name)) => Target::Tool(name),
+            Some((TargetKind::Prompt, name)) => Target::Prompt(name),
+            Some((TargetKind::Resource, uri)) => Target::Resource(uri),
+            Some((TargetKind::Server | TargetKind::Reference, _)) | None => Target::Server,
         }
     }
 
     /// The target's name or URI.
     pub(crate) fn target_name(&self) -> Option<&str> {
-        self.target.as_deref()
+        self.target.as_ref().map(|(_, name)| name.as_str())
+    }
+
+    /// What `Mcp-Name` says upstream.
+    pub(crate) fn mirror(&self) -> Option<&str> {
+        self.mirror.as_deref()
+    }
+
+    /// `Mcp-Param-*`, each the value of some argument.
+    pub(crate) fn params_in_headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.params_in_headers
     }
 
     /// `params.arguments` of a tool call.
     pub(crate) fn arguments(&self) -> Option<&Object> {
-        self.params.as_ref()?.get("arguments")?.as_object()
+        self.params()?.get("arguments")?.as_object()
+    }
+
+    pub(crate) fn params(&self) -> Option<&Object> {
+        match &self.content {
+            Content::Params(params) => params.as_ref(),
+            Content::Answer(..) => None,
+        }
+    }
+
+    fn params_mut(&mut self) -> Option<&mut Object> {
+        match &mut self.content {
+            Content::Params(params) => params.as_mut(),
+            Content::Answer(..) => None,
+        }
+    }
+
+    /// The resources that a subscription names, each kept when `wanted` says so
+    /// (MCP 2026-07-28, `subscriptions/listen`).
+    pub(crate) fn keep_subscriptions(&mut self, wanted: impl Fn(&str) -> bool) {
+        let filter = self.params_mut().and_then(|params| params.get_mut("notifications"));
+        if let Some(Json::Object(filter)) = filter
+            && let Some(Json::Array(uris)) = filter.get_mut("resourceSubscriptions")
+        {
+            uris.retain(|uri| uri.as_str().is_some_and(&wanted));
+        }
     }
 
     /// The serialization that goes upstream.
@@ -283,99 +241,33 @@ impl Message {
             out.extend_from_slice(b",\"id\":");
             id.write(&mut out);
         }
-        out.extend_from_slice(b",\"method\":");
-        json::write_string(self.method.name, &mut out);
-        if let Some(params) = &self.params {
-            out.extend_from_slice(b",\"params\":");
-            params.write(&mut out);
+        match &self.content {
+            Content::Params(params) => {
+                out.extend_from_slice(b",\"method\":");
+                json::write_string(self.method.name, &mut out);
+                if let Some(params) = params {
+                    out.extend_from_slice(b",\"params\":");
+                    params.write(&mut out);
+                }
+            }
+            Content::Answer(member, value) => {
+                out.push(b',');
+                json::write_string(member, &mut out);
+                out.push(b':');
+                value.write(&mut out);
+            }
         }
         out.push(b'}');
         out
     }
 }
 
-/// The media type, in any case and with no charset but UTF-8, and no content coding: a body that
-/// some reader takes for something else is not looked at.
-fn require_json(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let media_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = media_type.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|e| e.eq_ignore_ascii_case("application/json"));
-    let is_utf8 = parts.all(|parameter| {
-        let charset = parameter.split_once('=').filter(|(n, _)| n.eq_ignore_ascii_case("charset"));
-        charset.is_some_and(|(_, value)| value.trim_matches('"').eq_ignore_ascii_case("utf-8"))
-    });
-    if types.next().is_some() || !is_json || !is_utf8 {
-        return Err(Rejection::NotJson);
-    }
-    let encoded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if encoded { Err(Rejection::EncodedBody) } else { Ok(()) }
-}
-
-/// A mirrored header says what the body says. Modern requests must carry it, legacy ones may.
-fn confirm(
-    headers: &HeaderMap,
-    name: &'static str,
-    in_body: Option<&str>,
-    era: Era,
-) -> Result<(), Rejection> {
-    let in_header = mirrored::single(headers, name)?;
-    match (in_header, in_body) {
-        (Some(header), Some(body)) if header == body => Ok(()),
-        (None, Some(_)) if !era.is_modern() => Ok(()),
-        (None, None) => Ok(()),
-        (Some(_), _) | (None, Some(_)) => Err(Rejection::HeaderMismatch(name)),
-    }
-}
-
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-/// Members of `params` that some method of the protocol gives a meaning.
-const PARAM_NAMES: [&str; 22] = [
-    "_meta",
-    "argument",
-    "arguments",
-    "capabilities",
-    "clientInfo",
-    "context",
-    "cursor",
-    "inputResponses",
-    "level",
-    "message",
-    "name",
-    "notifications",
-    "progress",
-    "progressToken",
-    "protocolVersion",
-    "reason",
-    "ref",
-    "requestId",
-    "requestState",
-    "task",
-    "taskId",
-    "uri",
-];
-const META_NAMES: [&str; 5] = [
-    META_VERSION,
-    META_CAPABILITIES,
-    "io.modelcontextprotocol/clientInfo",
-    "io.modelcontextprotocol/logLevel",
-    "progressToken",
-];
-/// Longer than any tool's name, and as long as the longest URI that servers commonly take.
-const MAX_TARGET_BYTES: usize = 8 * 1024;
-/// Ids are echoed; longer ones than any client sends are not.
-const MAX_ID_BYTES: usize = 256;
-
-#[cfg(test)]
-impl RequestId {
-    pub(crate) fn for_test(text: &str) -> Self {
-        Self::from_json(Json::read(text.as_bytes()).unwrap()).unwrap()
-    }
-}
+/// Legacy: of which task a message speaks (MCP 2025-11-25, tasks).
+pub(crate) const META_RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+/// Ids are echoed; longer ones than any client sends are not, but for sealed ones.
+const MAX_ID_BYTES: usize = 1024;
 
 #[cfg(test)]
 mod tests;

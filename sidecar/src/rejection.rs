@@ -4,6 +4,7 @@
 //! caller reads never holds text of the upstream, a path, a key id or a policy's text.
 
 mod answer;
+mod words;
 
 use http::StatusCode;
 
@@ -65,6 +66,8 @@ pub(crate) enum Rejection {
     },
     MissingMeta,
     UnknownMethod,
+    /// A session or a stream that is not there, or is somebody else's.
+    UnknownSession,
     // may they (Cedar)
     InsufficientScope {
         required: Vec<String>,
@@ -91,7 +94,16 @@ pub(crate) enum Rejection {
     UpstreamUnreachable,
     UpstreamTooSlow,
     UpstreamStatus,
+    /// It takes no such request: told as the upstream told it.
+    UpstreamRefused {
+        status: StatusCode,
+    },
     UpstreamAnswer,
+    UpstreamBrokeOff,
+    /// The upstream asks something of the client that policy keeps from it.
+    QuestionDenied {
+        method: String,
+    },
 }
 
 /// To which message a refusal answers, once one has been read.
@@ -165,18 +177,23 @@ impl Rejection {
             Self::UnsupportedVersion { .. } => "unsupported-version",
             Self::MissingMeta => "missing-meta",
             Self::UnknownMethod => "unknown-method",
+            Self::UnknownSession => "unknown-session",
             Self::InsufficientScope { .. } => "insufficient-scope",
             Self::Denied { .. } => "denied",
             Self::EvaluationFailed { .. } => "evaluation-failed",
             Self::UnknownTarget(TargetKind::Prompt, _) => "unknown-prompt",
             Self::UnknownTarget(TargetKind::Resource, _) => "unknown-resource",
-            Self::UnknownTarget(TargetKind::Tool | TargetKind::Server, _) => "unknown-tool",
+            Self::UnknownTarget(TargetKind::Task, _) => "unknown-task",
+            Self::UnknownTarget(..) => "unknown-tool",
             Self::HiddenTarget { .. } => "hidden",
             Self::InvalidArguments { .. } => "invalid-arguments",
             Self::UpstreamUnreachable => "upstream-unreachable",
             Self::UpstreamTooSlow => "upstream-too-slow",
             Self::UpstreamStatus => "upstream-status",
+            Self::UpstreamRefused { .. } => "upstream-refused",
             Self::UpstreamAnswer => "upstream-answer",
+            Self::UpstreamBrokeOff => "upstream-broke-off",
+            Self::QuestionDenied { .. } => "question-denied",
         }
     }
 
@@ -249,111 +266,19 @@ impl Rejection {
             Self::HeaderMismatch(_) | Self::RepeatedHeader(_) => (StatusCode::BAD_REQUEST, -32020),
             Self::UnsupportedVersion { .. } => (StatusCode::BAD_REQUEST, -32022),
             Self::UnknownMethod => (StatusCode::NOT_FOUND, -32601),
+            Self::UnknownSession => plain(StatusCode::NOT_FOUND),
+            Self::UpstreamRefused { status } => plain(*status),
             Self::InsufficientScope { .. }
+            | Self::QuestionDenied { .. }
             | Self::Denied { .. }
             | Self::EvaluationFailed { .. } => plain(StatusCode::FORBIDDEN),
             // As an upstream answers for what it does not have.
             Self::UnknownTarget(..) | Self::HiddenTarget { .. } => (StatusCode::OK, -32602),
-            Self::UpstreamUnreachable | Self::UpstreamStatus | Self::UpstreamAnswer => {
-                plain(StatusCode::BAD_GATEWAY)
-            }
+            Self::UpstreamUnreachable
+            | Self::UpstreamStatus
+            | Self::UpstreamAnswer
+            | Self::UpstreamBrokeOff => plain(StatusCode::BAD_GATEWAY),
             Self::UpstreamTooSlow => plain(StatusCode::GATEWAY_TIMEOUT),
-        }
-    }
-
-    /// What the caller reads.
-    fn message(&self) -> String {
-        let fixed = match self {
-            Self::WrongHost => "this host is not served here",
-            Self::ForeignOrigin => "requests from this origin are not accepted",
-            Self::NotPost => "send messages with POST; there is no stream or session here",
-            Self::Overloaded => "too many requests at once, try again",
-            Self::NoToken => "an access token is required",
-            Self::SeveralCredentials => "more than one Authorization header",
-            Self::TokenInQuery => "send the access token in the Authorization header",
-            Self::MalformedToken => "the access token is malformed",
-            Self::WrongTokenType => "this is not an access token",
-            Self::WrongAlgorithm => {
-                "the access token is signed with an algorithm not accepted here"
-            }
-            Self::NoKeyId => "the access token names no key",
-            Self::UnknownIssuer => "the access token is from an issuer not accepted here",
-            Self::UnknownKey => "the access token names a key its issuer does not publish",
-            Self::BadSignature => "the access token's signature does not verify",
-            Self::Expired => "the access token has expired",
-            Self::TooOld => "the access token is older than accepted here",
-            Self::NotYetActive => "the access token is not active yet",
-            Self::WrongAudience => "the access token is for another resource",
-            Self::MalformedClaims => "a claim of the access token is missing or of the wrong type",
-            Self::Inactive => "the access token is not active at its issuer",
-            Self::Revoked => "the access token has been revoked",
-            Self::IntrospectionUnavailable => {
-                "the issuer cannot be asked about the access token, try again"
-            }
-            Self::NoProof => "this access token needs proof of possession of its key",
-            Self::InvalidProof => "the DPoP proof does not fit this request and its access token",
-            Self::ReplayedProof => "this DPoP proof was used before",
-            Self::UseNonce { .. } => "the DPoP proof must hold the nonce that is sent along",
-            Self::WrongCertificate => {
-                "the access token must be bound to the client certificate of this connection"
-            }
-            Self::KeysUnavailable => "the issuer's keys are not available, try again",
-            Self::NotJson => "the body must be application/json in UTF-8",
-            Self::EncodedBody => "the body must not be compressed",
-            Self::BodyTooLarge => "the body is too large",
-            Self::BodyTooSlow => "the body took too long to arrive",
-            Self::BodyIncomplete => "the body ended early",
-            Self::Json(fault) => fault.message(),
-            Self::Batch => "batches are not accepted; send one message",
-            Self::NotAMessage => "the body is not one JSON-RPC request or notification",
-            Self::UnexpectedResponse => "no request of ours is open for this response",
-            Self::InvalidParams => "a required member of params is missing or of the wrong type",
-            Self::MissingMeta => {
-                "params._meta must name the protocol version and the client's capabilities"
-            }
-            Self::UnknownMethod => "Method not found",
-            Self::Denied { .. } => "policy does not permit this",
-            Self::EvaluationFailed { .. } => "policy could not be evaluated for this request",
-            Self::UpstreamUnreachable => "the upstream server cannot be reached",
-            Self::UpstreamTooSlow => "the upstream server took too long",
-            Self::UpstreamStatus | Self::UpstreamAnswer => {
-                "the upstream server's answer cannot be relayed"
-            }
-            Self::HeaderMismatch(name) => {
-                return format!("header `{name}` does not match the body");
-            }
-            Self::RepeatedHeader(name) => return format!("header `{name}` stands more than once"),
-            Self::UnsupportedVersion { .. } => "Unsupported protocol version",
-            Self::InsufficientScope { required, .. } => {
-                return format!("insufficient scope: this needs `{}`", required.join(" "));
-            }
-            Self::UnknownTarget(kind, name) | Self::HiddenTarget { kind, name, .. } => {
-                return match kind {
-                    TargetKind::Prompt => format!("Unknown prompt: {name}"),
-                    TargetKind::Resource => format!("Resource not found: {name}"),
-                    TargetKind::Tool | TargetKind::Server => format!("Unknown tool: {name}"),
-                };
-            }
-            Self::InvalidArguments { path } => {
-                return format!("argument `{path}` is missing, unknown or of the wrong type");
-            }
-        };
-        fixed.to_owned()
-    }
-}
-
-impl JsonFault {
-    fn message(self) -> &'static str {
-        match self {
-            Self::NotUtf8 => "the body is not UTF-8",
-            Self::ByteOrderMark => "the body starts with a byte order mark",
-            Self::Syntax => "the body is not JSON",
-            Self::LoneSurrogate => "a string holds half a surrogate pair",
-            Self::TooDeep => "the body is nested too deeply",
-            Self::TooManyValues => "the body holds too many values",
-            Self::NumberTooLong => "a number has too many digits",
-            Self::RepeatedName => "an object repeats a name",
-            Self::NamesDifferInCase => "two names of an object differ in case alone",
         }
     }
 }

@@ -4,34 +4,29 @@
 //! an identity of the gate's making. Of the caller's request nothing is copied.
 
 mod identity;
+mod wire;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     authz::Authorized,
-    config::{Config, UpstreamConfig},
-    message::{Message, mirrored},
+    config::{Config, UpstreamTransport},
+    message::{Era, Form, Message, RequestId, Route, mirrored},
     rejection::Rejection,
     token::Claims,
 };
 use identity::Identity;
 pub use identity::UnusableKey;
+use wire::Wire;
 
 /// The protected MCP server, as the gate reaches it.
 pub(crate) struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    wire: Wire,
     uri: Uri,
     identity: Identity,
     response_timeout: Duration,
@@ -40,9 +35,9 @@ pub(crate) struct Upstream {
 /// The upstream cannot be reached as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableUpstream {
-    /// Its certificate authority cannot be read.
-    #[error("cannot read the upstream's certificate authority `{path}`: {cause}")]
-    Authority {
+    /// A certificate or a key cannot be read.
+    #[error("cannot use the upstream's `{path}`: {cause}")]
+    File {
         /// The file.
         path: PathBuf,
         /// What was wrong.
@@ -67,22 +62,10 @@ impl std::fmt::Debug for Upstream {
 
 impl Upstream {
     pub(crate) fn new(config: &Config) -> Result<Self, UnusableUpstream> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(config.limits.connect_timeout));
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(&config.upstream)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .build(https);
+        let UpstreamTransport::Http(http) = &config.upstream.transport;
         Ok(Self {
-            client,
-            uri: config.upstream.url.as_str().parse()?,
+            wire: Wire::new(http, config.limits.connect_timeout)?,
+            uri: http.url.as_str().parse()?,
             identity: Identity::new(&config.upstream.identity, config.resource.identifier())?,
             response_timeout: config.limits.response_timeout,
         })
@@ -98,11 +81,42 @@ impl Upstream {
         &self,
         authorized: Authorized<Message>,
         claims: &Claims,
-    ) -> Result<Response<Incoming>, Rejection> {
+    ) -> Result<Response<Body>, Rejection> {
         let request = self.request(authorized.get(), claims)?;
         // Written; its tree is of no more use while the upstream takes its time.
         drop(authorized);
-        match tokio::time::timeout(self.response_timeout, self.client.request(request)).await {
+        self.send(request).await
+    }
+
+    /// Answers a request of the upstream's in the place of a client that it may not reach. Nothing
+    /// of any caller's is in it.
+    pub(crate) fn decline(
+        self: &Arc<Self>,
+        id: &RequestId,
+        (route, era): (&Route, Era),
+        claims: &Claims,
+    ) {
+        let body = Rejection::QuestionDenied { method: String::new() }.in_place_of_an_answer(id);
+        let request = self.addressed(&Method::POST, route, era, claims).map(|mut request| {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+            *request.body_mut() = Full::from(body);
+            request
+        });
+        let upstream = Arc::clone(self);
+        tokio::spawn(async move {
+            let sent = match request {
+                Ok(request) => upstream.send(request).await.map(drop),
+                Err(rejection) => Err(rejection),
+            };
+            if let Err(rejection) = sent {
+                tracing::warn!(reason = rejection.reason(), "a request could not be declined");
+            }
+        });
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Rejection> {
+        match tokio::time::timeout(self.response_timeout, self.wire.send(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 tracing::warn!(error = %Chain(&error), "the upstream cannot be reached");
@@ -117,25 +131,53 @@ impl Upstream {
         message: &Message,
         claims: &Claims,
     ) -> Result<Request<Full<Bytes>>, Rejection> {
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(self.uri.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "application/json, text/event-stream")
-            // A compressed list could not be narrowed.
-            .header(header::ACCEPT_ENCODING, "identity")
-            .header(header::USER_AGENT, USER_AGENT)
-            .body(Full::from(message.write()))
-            .map_err(|_| Rejection::UpstreamUnreachable)?;
+        let method = match message.method().form {
+            Form::Listening => Method::GET,
+            Form::Ending => Method::DELETE,
+            Form::Request | Form::Notification | Form::Response => Method::POST,
+        };
+        let mut request = self.addressed(&method, message.route(), message.era(), claims)?;
+        if method == Method::POST {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+            *request.body_mut() = Full::from(message.write());
+        }
+        if message.era().is_modern() {
+            mirror(message, request.headers_mut());
+        }
+        Ok(request)
+    }
+
+    /// A request for the upstream with the gate's own headers and no body.
+    fn addressed(
+        &self,
+        method: &Method,
+        route: &Route,
+        era: Era,
+        claims: &Claims,
+    ) -> Result<Request<Full<Bytes>>, Rejection> {
+        let accepted = match *method {
+            Method::GET => "text/event-stream",
+            _ => "application/json, text/event-stream",
+        };
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
-        if let Some(version) = message.era().version() {
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accepted));
+        // A compressed answer could not be judged.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if let Some(version) = era.version() {
             let version = HeaderValue::from_static(version.as_str());
             headers.insert(mirrored::PROTOCOL_VERSION, version);
         }
-        if message.era().is_modern() {
-            headers.insert(mirrored::METHOD, HeaderValue::from_static(message.method().name));
-            if let Some(name) = message.target_name().and_then(mirrored::encoded) {
-                headers.insert(mirrored::NAME, name);
+        for (name, value) in
+            [(mirrored::SESSION, &route.session), (mirrored::LAST_EVENT_ID, &route.after_event)]
+        {
+            if let Some(value) = value {
+                let value = HeaderValue::try_from(value).map_err(|_| Rejection::UnknownSession)?;
+                headers.insert(name, value);
             }
         }
         if let Some(identity) = self.identity.header(claims)? {
@@ -145,28 +187,15 @@ impl Upstream {
     }
 }
 
-fn tls(config: &UpstreamConfig) -> Result<ClientConfig, UnusableUpstream> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(|e| UnusableUpstream::Tls(e.to_string()))?;
-    let Some(path) = &config.ca else {
-        use hyper_rustls::ConfigBuilderExt as _;
-        let builder =
-            builder.with_native_roots().map_err(|e| UnusableUpstream::Tls(e.to_string()))?;
-        return Ok(builder.with_no_client_auth());
-    };
-    let unreadable = |cause: String| UnusableUpstream::Authority { path: path.clone(), cause };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))? {
-        let certificate = certificate.map_err(|e| unreadable(e.to_string()))?;
-        roots.add(certificate).map_err(|e| unreadable(e.to_string()))?;
+/// What a modern request repeats of its body, written from the body.
+fn mirror(message: &Message, headers: &mut HeaderMap) {
+    headers.insert(mirrored::METHOD, HeaderValue::from_static(message.method().name));
+    if let Some(name) = message.mirror().and_then(mirrored::encoded) {
+        headers.insert(mirrored::NAME, name);
     }
-    if roots.is_empty() {
-        return Err(unreadable("it holds no certificate".to_owned()));
+    for (name, value) in message.params_in_headers() {
+        headers.insert(name, value.clone());
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// An error with its causes, joined by colons.
@@ -185,6 +214,3 @@ impl std::fmt::Display for Chain<'_> {
 }
 
 const USER_AGENT: &str = concat!("cedargate/", env!("CARGO_PKG_VERSION"));
-/// Below the keep-alive of common servers (five seconds), so that we rarely write into a
-/// connection that is being closed.
-const POOL_IDLE: Duration = Duration::from_secs(4);

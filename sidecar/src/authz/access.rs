@@ -52,7 +52,7 @@ impl Policies {
     /// The action that stands for a method on a target; `None` when the schema has none.
     pub(super) fn action(&self, method: &Method, target: Target<'_>) -> Option<&ActionRules> {
         match target {
-            Target::Tool(name) => self.actions.get(&tool_action(name)),
+            Target::Tool(name) if method.calls_a_tool() => self.actions.get(&tool_action(name)),
             _ => self.actions.get(method.name),
         }
     }

@@ -11,7 +11,7 @@ use cedar_policy::{
 
 use super::{access::AccessRequest, policies::Policies, residual::Outcome, subject::Principal};
 use crate::{
-    message::{Message, Method, Target, TargetKind},
+    message::{Method, Target, TargetKind},
     rejection::Rejection,
     token::Claims,
 };
@@ -27,69 +27,97 @@ pub(crate) enum Visibility {
     Always,
 }
 
-/// Narrows one list for one caller.
+/// Narrows one kind of list for one caller.
+#[derive(Clone)]
 pub(crate) struct Listing {
     policies: Arc<Policies>,
     claims: Arc<Claims>,
-    kind: TargetKind,
-    modern: bool,
+    kind: &'static Listed,
 }
 
+/// What a list holds, and what being in it promises.
+#[derive(Debug)]
+struct Listed {
+    /// The method that lists.
+    by: &'static str,
+    /// The member of the result that holds the list.
+    member: &'static str,
+    /// The member of each item that names it.
+    name_member: &'static str,
+    /// What can be done with an item that is shown.
+    used_by: &'static str,
+    target: TargetKind,
+}
+
+const fn listed(
+    by: &'static str,
+    (member, name_member): (&'static str, &'static str),
+    used_by: &'static str,
+    target: TargetKind,
+) -> Listed {
+    Listed { by, member, name_member, used_by, target }
+}
+
+const RESOURCES: (&str, &str) = ("resources", "uri");
+/// A template is judged as the resource of which its text is the URI.
+const TEMPLATES: (&str, &str) = ("resourceTemplates", "uriTemplate");
+const LISTED: [Listed; 6] = [
+    listed("tools/list", ("tools", "name"), "tools/call", TargetKind::Tool),
+    listed("prompts/list", ("prompts", "name"), "prompts/get", TargetKind::Prompt),
+    listed("resources/list", RESOURCES, "resources/read", TargetKind::Resource),
+    listed("resources/templates/list", TEMPLATES, "resources/read", TargetKind::Resource),
+    listed("resources/directory/read", RESOURCES, "resources/read", TargetKind::Resource),
+    listed("skills/list", ("skills", "uri"), "skills/get", TargetKind::Resource),
+];
+
 impl Listing {
-    /// The narrowing that an answer to `message` needs; `None` when it is not a list.
+    /// The narrowing that an answer to `method` needs; `None` when it is not a list.
     pub(crate) fn of(
         policies: &Arc<Policies>,
         claims: &Arc<Claims>,
-        message: &Message,
+        method: &Method,
     ) -> Option<Self> {
-        let kind = match message.method().name {
-            "tools/list" => TargetKind::Tool,
-            "prompts/list" => TargetKind::Prompt,
-            "resources/list" => TargetKind::Resource,
-            _ => return None,
-        };
-        let modern = message.era().is_modern();
-        Some(Self { policies: Arc::clone(policies), claims: Arc::clone(claims), kind, modern })
-    }
-
-    /// Whether the list says who may keep it.
-    pub(crate) fn is_modern(&self) -> bool {
-        self.modern
+        let kind = LISTED.iter().find(|kind| kind.by == method.name)?;
+        Some(Self { policies: Arc::clone(policies), claims: Arc::clone(claims), kind })
     }
 
     /// The member of the result that holds the list.
     pub(crate) fn member(&self) -> &'static str {
-        match self.kind {
-            TargetKind::Tool | TargetKind::Server => "tools",
-            TargetKind::Prompt => "prompts",
-            TargetKind::Resource => "resources",
-        }
+        self.kind.member
     }
 
     /// The member of each item that names it.
     pub(crate) fn name_member(&self) -> &'static str {
-        self.kind.member().unwrap_or("name")
+        self.kind.name_member
     }
 
     /// Whether the caller may see the item of this name.
     pub(crate) fn shows(&self, name: &str) -> Result<bool, Rejection> {
-        let (method, target) = match self.kind {
-            TargetKind::Tool | TargetKind::Server => ("tools/call", Target::Tool(name)),
-            TargetKind::Prompt => ("prompts/get", Target::Prompt(name)),
-            TargetKind::Resource => ("resources/read", Target::Resource(name)),
+        let target = match self.kind.target {
+            TargetKind::Prompt => Target::Prompt(name),
+            TargetKind::Resource => Target::Resource(name),
+            _ => Target::Tool(name),
         };
-        let action = Method::named(method).and_then(|m| self.policies.action(m, target));
-        // What the schema lacks cannot be called, so it is not shown.
-        let Some(action) = action else {
-            return Ok(false);
-        };
-        let principal = Principal::of(&self.claims);
-        let asked = AccessRequest { principal, action, target };
-        Ok(self.policies.visibility(&asked)? != Visibility::Never)
+        self.policies.shows(&self.claims, self.kind.used_by, target)
     }
 }
 
 impl Policies {
+    /// Whether a caller may use `target` at all.
+    pub(crate) fn shows(
+        &self,
+        claims: &Claims,
+        method: &str,
+        target: Target<'_>,
+    ) -> Result<bool, Rejection> {
+        // What the schema lacks cannot be used, so it is not shown.
+        let Some(action) = Method::of_action(method).and_then(|m| self.action(m, target)) else {
+            return Ok(false);
+        };
+        let asked = AccessRequest { principal: Principal::of(claims), action, target };
+        Ok(self.visibility(&asked)? != Visibility::Never)
+    }
+
     /// Whether a caller may do this to this target, whatever the context.
     pub(super) fn visibility(&self, asked: &AccessRequest<'_>) -> Result<Visibility, Rejection> {
         self.evaluate_partially(asked).map_err(|cause| {
@@ -105,17 +133,13 @@ impl Policies {
         let scopes = BTreeSet::from(["s".to_owned()]);
         let principal = Principal::nobody(&scopes);
         for action in self.actions.values() {
-            let target = match Method::named(action.name()).map(|method| method.target) {
-                Some(TargetKind::Server) => Target::Server,
-                Some(TargetKind::Prompt) => Target::Prompt("p"),
-                Some(TargetKind::Resource) => Target::Resource("r"),
-                Some(TargetKind::Tool) | None => Target::Tool("t"),
-            };
-            let asked = AccessRequest { principal, action, target };
-            self.evaluate_partially(&asked).map_err(|what| {
-                let action = action.name();
-                format!("action `{action}` cannot be decided: {what}; if every policy on it is well-formed, one is too long or too deep: split it")
-            })?;
+            for target in sample_targets(action.name()) {
+                let asked = AccessRequest { principal, action, target };
+                self.evaluate_partially(&asked).map_err(|what| {
+                    let action = action.name();
+                    format!("action `{action}` cannot be decided: {what}; if every policy on it is well-formed, one is too long or too deep: split it")
+                })?;
+            }
         }
         Ok(())
     }
@@ -148,6 +172,17 @@ impl Policies {
             None if settled_against(&response)? => Visibility::Never,
             None => Visibility::Conditionally,
         })
+    }
+}
+
+/// One target of each kind that an action is asked about.
+fn sample_targets(action: &str) -> Vec<Target<'static>> {
+    match Method::of_action(action).map(|method| method.target) {
+        Some(TargetKind::Server) => vec![Target::Server],
+        Some(TargetKind::Prompt) => vec![Target::Prompt("p")],
+        Some(TargetKind::Resource) => vec![Target::Resource("r")],
+        Some(TargetKind::Reference) => vec![Target::Prompt("p"), Target::Resource("r")],
+        Some(TargetKind::Tool | TargetKind::Task) | None => vec![Target::Tool("t")],
     }
 }
 

@@ -50,7 +50,7 @@ impl EntityTypes {
 /// The action of a tool: its own name, unless that is a group's or a method's; those get `tool:` in
 /// front, and so does a name that has it already, so that no two names share an action.
 pub(super) fn tool_action(name: &str) -> String {
-    let taken = GROUPS.contains(&name) || Method::named(name).is_some();
+    let taken = GROUPS.contains(&name) || Method::of_action(name).is_some();
     if taken || name.starts_with(TOOL_PREFIX) {
         return format!("{TOOL_PREFIX}{name}");
     }
@@ -67,13 +67,15 @@ pub(super) const INPUT: &str = "input";
 pub(super) const SYSTEM: &str = "system";
 const TOOL_PREFIX: &str = "tool:";
 /// Groups of actions.
-const GROUPS: [&str; 9] = [
+const GROUPS: [&str; 11] = [
     "mcp",
     "call_tool",
     "get_prompt",
     "read_resource",
     "subscribe",
     "complete",
+    "ask_client",
+    "use_task",
     "list",
     "protocol",
     "tool_result",

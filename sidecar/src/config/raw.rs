@@ -15,9 +15,9 @@ use url::{Host, Url};
 
 use super::{
     AdminConfig, AnswerConfig, Config, Disclosure, IssuerConfig, Limits, ListenerConfig, LogFormat,
-    PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig, UpstreamConfig,
-    UpstreamIdentity,
+    PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig,
     issuer::{RawIssuer, issuers},
+    upstream::RawUpstream,
 };
 
 #[derive(Debug, Deserialize)]
@@ -28,6 +28,8 @@ pub(super) struct RawConfig {
     issuers: Vec<RawIssuer>,
     policies: RawPolicies,
     upstream: RawUpstream,
+    #[serde(default)]
+    sessions: RawSessions,
     #[serde(default)]
     answers: RawAnswers,
     #[serde(default)]
@@ -75,30 +77,19 @@ struct RawPolicies {
     schema: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUpstream {
-    name: String,
-    url: String,
-    ca: Option<PathBuf>,
-    identity: RawIdentity,
-    assertion_key: Option<PathBuf>,
-    assertion_audience: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RawIdentity {
-    Assertion,
-    None,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawAnswers {
     refusals: RefusalStyle,
     disclose_policies: bool,
     disclose_denied_tools: bool,
+    elicitation_origins: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSessions {
+    sealing_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +115,8 @@ struct RawLimits {
     #[serde(with = "humantime_serde")]
     stream_idle_timeout: Duration,
     #[serde(with = "humantime_serde")]
+    stream_timeout: Duration,
+    #[serde(with = "humantime_serde")]
     drain_timeout: Duration,
 }
 
@@ -145,6 +138,8 @@ impl Default for RawLimits {
             // Tools that call models take their time.
             response_timeout: Duration::from_secs(60),
             stream_idle_timeout: Duration::from_secs(300),
+            // Clients take a stream up again; a day is longer than any answer takes.
+            stream_timeout: Duration::from_secs(24 * 3600),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -180,7 +175,8 @@ impl RawConfig {
         if self.listener.client_ca.is_none() && issuers.iter().any(|issuer| wants(&issuer)) {
             problems.add("listener.client_ca", "is needed for proof = \"certificate\"");
         }
-        let upstream = upstream(self.upstream, folder, &mut problems);
+        let upstream = self.upstream.resolve(folder, &mut problems);
+        origins("answers.elicitation_origins", &self.answers.elicitation_origins, &mut problems);
         let limits = limits(self.limits, &mut problems);
         let admin = self.admin.map(|raw| admin(raw, folder, &mut problems));
         let directory = folder.join(self.policies.directory);
@@ -203,10 +199,12 @@ impl RawConfig {
                 issuers,
                 policies: PolicyConfig { directory, schema },
                 upstream,
+                sealing_key: self.sessions.sealing_key.map(|file| folder.join(file)),
                 answers: AnswerConfig {
                     refusals: self.answers.refusals,
                     policies: told(self.answers.disclose_policies),
                     denied_tools: told(self.answers.disclose_denied_tools),
+                    elicitation_origins: self.answers.elicitation_origins,
                 },
                 limits,
                 admin,
@@ -226,7 +224,7 @@ impl Problems {
     }
 
     /// An absolute URL without user, query or fragment.
-    fn url(&mut self, key: &str, text: &str) -> Option<Url> {
+    pub(super) fn url(&mut self, key: &str, text: &str) -> Option<Url> {
         let url = match Url::parse(text) {
             Ok(url) => url,
             Err(cause) => {
@@ -275,16 +273,7 @@ fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig>
     for scope in initial_scopes.iter().filter(unknown) {
         problems.add("resource.initial_scopes", format!("`{scope}` is not in scopes_supported"));
     }
-    for origin in &raw.allowed_origins {
-        let is_origin =
-            Url::parse(origin).is_ok_and(|u| u.origin().ascii_serialization() == *origin);
-        if !is_origin {
-            problems.add(
-                "resource.allowed_origins",
-                format!("`{origin}` is not an origin such as `https://app.example.com`"),
-            );
-        }
-    }
+    origins("resource.allowed_origins", &raw.allowed_origins, problems);
     Some(ResourceConfig {
         identifier: raw.public_url,
         public_url: public_url?,
@@ -296,39 +285,15 @@ fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig>
     })
 }
 
-fn upstream(raw: RawUpstream, folder: &Path, problems: &mut Problems) -> Option<UpstreamConfig> {
-    let url = problems.url("upstream.url", &raw.url);
-    if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
-        problems.add("upstream.url", "must be http or https");
-    }
-    let signs = raw.identity == RawIdentity::Assertion;
-    if signs && url.as_ref().is_some_and(|url| !is_trusted_transport(url)) {
-        problems.add("upstream.url", "must be https, or http on loopback, to be sent assertions");
-    }
-    if raw.name.is_empty() {
-        problems.add("upstream.name", "must not be empty");
-    }
-    let identity = match (raw.identity, raw.assertion_key) {
-        (RawIdentity::Assertion, Some(key)) => Some(UpstreamIdentity::Assertion {
-            key: folder.join(key),
-            audience: raw.assertion_audience.unwrap_or(raw.url),
-        }),
-        (RawIdentity::Assertion, None) => {
-            problems.add("upstream.assertion_key", "is needed for identity = \"assertion\"");
-            None
+fn origins(key: &str, origins: &[String], problems: &mut Problems) {
+    for origin in origins {
+        let is_origin =
+            Url::parse(origin).is_ok_and(|u| u.origin().ascii_serialization() == *origin);
+        if !is_origin {
+            let what = format!("`{origin}` is not an origin such as `https://app.example.com`");
+            problems.add(key, what);
         }
-        (RawIdentity::None, None) => Some(UpstreamIdentity::None),
-        (RawIdentity::None, Some(_)) => {
-            problems.add("upstream.assertion_key", "has no use with identity = \"none\"");
-            None
-        }
-    };
-    Some(UpstreamConfig {
-        name: raw.name,
-        url: url?,
-        ca: raw.ca.map(|ca| folder.join(ca)),
-        identity: identity?,
-    })
+    }
 }
 
 fn admin(raw: RawAdmin, folder: &Path, problems: &mut Problems) -> AdminConfig {
@@ -356,6 +321,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
         ("limits.connect_timeout", raw.connect_timeout.is_zero()),
         ("limits.response_timeout", raw.response_timeout.is_zero()),
         ("limits.stream_idle_timeout", raw.stream_idle_timeout.is_zero()),
+        ("limits.stream_timeout", raw.stream_timeout.is_zero()),
     ] {
         if zero {
             problems.add(key, "must be more than zero");
@@ -379,6 +345,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
         connect_timeout: raw.connect_timeout,
         response_timeout: raw.response_timeout,
         stream_idle_timeout: raw.stream_idle_timeout,
+        stream_timeout: raw.stream_timeout,
         drain_timeout: raw.drain_timeout,
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn for_endpoint(origins: &[String]) -> Option<CorsLayer> {
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(origins)
-            .allow_methods([Method::POST])
+            .allow_methods([Method::POST, Method::GET, Method::DELETE])
             .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(TOLD.map(HeaderName::from_static))
             .vary([header::ORIGIN])
@@ -28,5 +28,6 @@ pub(super) fn for_endpoint(origins: &[String]) -> Option<CorsLayer> {
 }
 
 /// What a client must read to find its issuer, to step up, and to wait.
-const TOLD: [&str; 4] = ["www-authenticate", "dpop-nonce", "retry-after", "x-request-id"];
+const TOLD: [&str; 5] =
+    ["www-authenticate", "dpop-nonce", "retry-after", "x-request-id", "mcp-session-id"];
 const PREFLIGHT_COUNTS_FOR: Duration = Duration::from_secs(600);

@@ -6,20 +6,39 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::rejection::Rejection;
 
 pub(crate) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 pub(crate) const METHOD: &str = "mcp-method";
 pub(crate) const NAME: &str = "mcp-name";
+/// Legacy.
+pub(crate) const SESSION: &str = "mcp-session-id";
+/// Legacy: where a broken stream is taken up again (WHATWG HTML, section 9.2.4).
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
+pub(crate) const PARAM_PREFIX: &str = "mcp-param-";
 
 /// The value of a header that may stand at most once.
 pub(crate) fn single<'a>(
     headers: &'a HeaderMap,
     name: &'static str,
 ) -> Result<Option<Cow<'a, str>>, Rejection> {
-    let mut values = headers.get_all(name).iter();
+    decoded_single(headers.get_all(name).iter(), name)
+}
+
+/// The same of a header whose name the caller chose.
+pub(crate) fn single_of<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<Cow<'a, str>>, Rejection> {
+    decoded_single(headers.get_all(name).iter(), "mcp-param-*")
+}
+
+fn decoded_single<'a>(
+    mut values: impl Iterator<Item = &'a HeaderValue>,
+    name: &'static str,
+) -> Result<Option<Cow<'a, str>>, Rejection> {
     let Some(value) = values.next() else {
         return Ok(None);
     };

@@ -1,6 +1,6 @@
 //! Which messages are read, and how body and headers must agree.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
 
@@ -137,8 +137,10 @@ fn what_is_not_one_message_is_refused() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","Params":{}}"#, "not-a-message"),
-        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "unexpected-response"),
-        (r#"{"jsonrpc":"2.0","id":1,"error":{}}"#, "unexpected-response"),
+        (r#"{"jsonrpc":"2.0","result":{}}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1,"result":[]}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{},"params":{}}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"admin/reset"}"#, "unknown-method"),
         (
             r#"{"jsonrpc":"2.0","id":1,"method":"Tools/Call","params":{"name":"a"}}"#,
@@ -216,4 +218,69 @@ fn only_plain_json_is_looked_at() {
     assert_eq!(outcome(&[json, json]), Err("not-json"));
     assert_eq!(outcome(&[json, ("content-encoding", "gzip")]), Err("encoded-body"));
     assert_eq!(outcome(&[json, ("content-encoding", "Identity")]), Ok(()));
+}
+
+#[test]
+fn get_and_delete_are_the_legacy_eras() {
+    let outcome = |method: http::Method, pairs: &[(&'static str, &str)]| {
+        Message::without_body(&method, &headers(pairs))
+            .map(|message| message.method().name)
+            .map_err(|rejection| rejection.reason())
+    };
+    assert_eq!(outcome(http::Method::GET, &[]), Ok("session/listen"));
+    assert_eq!(outcome(http::Method::DELETE, &[]), Ok("session/end"));
+    let modern = [("mcp-protocol-version", MODERN)];
+    assert_eq!(outcome(http::Method::GET, &modern), Err("not-post"));
+    assert_eq!(outcome(http::Method::PUT, &[]), Err("not-post"));
+    let twice = [("mcp-session-id", "a"), ("mcp-session-id", "a")];
+    assert_eq!(outcome(http::Method::GET, &twice), Err("repeated-header"));
+    for name in ["session/listen", "session/end", "response", "sampling/createMessage"] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{name}"}}"#);
+        assert_eq!(read(&[], &body).unwrap_err(), "unknown-method", "no body names it");
+    }
+}
+
+#[test]
+fn a_parameter_in_a_header_repeats_an_argument() {
+    let body = modern_body(
+        "tools/call",
+        r#""name":"search","arguments":{"region":"eu","n":42,"deep":{"flag":true},"all":["x"]},"#,
+    );
+    let outcome = |name: &'static str, value: &str| {
+        let pairs = [
+            ("mcp-protocol-version", MODERN),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", "search"),
+            (name, value),
+        ];
+        read(&pairs, &body).map(|message| message.params_in_headers().to_vec())
+    };
+    for value in ["eu", "42", "42.0", "true", " eu ", "=?base64?ZXU=?="] {
+        assert_eq!(outcome("mcp-param-region", value).unwrap().len(), 1, "{value}");
+    }
+    for value in ["us", "EU", "43", "false", "x", "", "=?base64?ZXU?="] {
+        assert_eq!(outcome("mcp-param-region", value).unwrap_err(), "header-mismatch", "{value}");
+    }
+    let legacy = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#;
+    let legacy = read(&[("mcp-param-region", "us")], legacy).unwrap();
+    assert!(legacy.params_in_headers().is_empty(), "it goes nowhere");
+}
+
+#[test]
+fn completions_name_what_they_are_for() {
+    let completion = |reference: &str| {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{{"ref":{reference}}}}}"#
+        );
+        read(&[], &body)
+    };
+    let prompt = completion(r#"{"type":"ref/prompt","name":"greet"}"#).unwrap();
+    assert_eq!(prompt.target(), Target::Prompt("greet"));
+    let template = completion(r#"{"type":"ref/resource","uri":"file:///{path}"}"#).unwrap();
+    assert_eq!(template.target(), Target::Resource("file:///{path}"));
+    for reference in
+        ["1", "{}", r#"{"type":"ref/tool","name":"a"}"#, r#"{"type":"ref/prompt","uri":"a"}"#]
+    {
+        assert_eq!(completion(reference).unwrap_err(), "invalid-params", "{reference}");
+    }
 }

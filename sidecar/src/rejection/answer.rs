@@ -10,7 +10,7 @@ use super::{Asked, Manner, Rejection};
 use crate::{
     config::{Disclosure, RefusalStyle},
     message::{
-        Form, ProtocolVersion,
+        Form, ProtocolVersion, RequestId,
         json::{Json, Object},
     },
     metadata::ResourceMetadata,
@@ -63,6 +63,13 @@ impl Rejection {
         response
     }
 
+    /// A JSON-RPC error where an answer was awaited, on a stream that has begun.
+    pub(crate) fn in_place_of_an_answer(&self, id: &RequestId) -> Vec<u8> {
+        let manner = Manner { style: RefusalStyle::JsonRpc, policies: Disclosure::Hidden };
+        let asked = Asked { id: Some(id.clone()), ..Asked::default() };
+        self.json_rpc_error(self.codes().1, manner, &asked)
+    }
+
     /// Refusals of one call, after which the caller's session is as good as before.
     fn is_about_the_call(&self) -> bool {
         matches!(
@@ -73,6 +80,7 @@ impl Rejection {
                 | Self::UnknownTarget(..)
                 | Self::HiddenTarget { .. }
                 | Self::UnknownMethod
+                | Self::QuestionDenied { .. }
         )
     }
 

@@ -72,7 +72,7 @@ fn listed_and_callable(policies: Policies, scopes: &[&str]) -> (bool, bool) {
     let policies = std::sync::Arc::new(policies);
     let claims = Claims::for_test("alice", scopes);
     let list = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
-    let listing = Listing::of(&policies, &std::sync::Arc::new(claims), &list).unwrap();
+    let listing = Listing::of(&policies, &std::sync::Arc::new(claims), list.method()).unwrap();
     let callable = (0..16).any(|kind| {
         let changes =
             [("ABC123", "XYZ789"), ("\"s\"", "\"t\""), ("\"d\"", "\"e\""), ("low", "high")];
