@@ -6,6 +6,7 @@ use std::path::Path;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::{
+    answer::EventReader,
     config::{IssuerConfig, ResourceConfig},
     message::json::Json,
     token::{ALGORITHMS, BearerToken, Revocations, TokenVerifier, read_key_set, read_token},
@@ -77,3 +78,29 @@ pub fn json(text: &[u8]) {
     value.write(&mut written);
     assert_eq!(Json::read(&written), Ok(value), "what was written is what was read");
 }
+
+/// Reads an event stream, whole and byte by byte, which must be the same; what is written must be
+/// read as the same.
+pub fn event_stream(text: &[u8]) {
+    let relayed = |most: usize, chunks: &mut dyn Iterator<Item = &[u8]>| {
+        let mut reader = EventReader::new(most);
+        let mut out = Vec::new();
+        for chunk in chunks {
+            reader.read(chunk).ok()?.iter().for_each(|event| event.write(&mut out));
+        }
+        Some(out)
+    };
+    let whole = relayed(FUZZED_EVENT_BYTES, &mut std::iter::once(text));
+    assert_eq!(
+        whole,
+        relayed(FUZZED_EVENT_BYTES, &mut text.chunks(1)),
+        "chunks make no difference"
+    );
+    if let Some(whole) = whole {
+        let again = relayed(usize::MAX, &mut std::iter::once(&whole[..]));
+        assert_eq!(again, Some(whole), "written, then read");
+    }
+}
+
+/// Small enough that inputs reach it.
+const FUZZED_EVENT_BYTES: usize = 256;
