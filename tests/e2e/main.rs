@@ -47,6 +47,8 @@ mod revocation;
 mod scenarios;
 /// What was wrong with the code of the source material is not wrong with ours.
 mod seed_defects;
+/// Sessions, tasks and what the upstream asks belong to one principal.
+mod sessions;
 /// What do they ask: bodies and headers that could be read in two ways.
 mod smuggling;
 /// Events pass as they come.

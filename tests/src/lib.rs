@@ -17,6 +17,7 @@ mod neighbour;
 mod place;
 mod program;
 mod reply;
+pub mod scripted;
 mod spy;
 mod stack;
 

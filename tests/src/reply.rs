@@ -30,6 +30,12 @@ impl Reply {
             .unwrap_or_else(|error| panic!("{error} in {:?} ({})", self.body, self.status))
     }
 
+    /// The messages in an event stream.
+    pub fn messages(&self) -> Vec<Value> {
+        let data = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.filter(|data| !data.is_empty()).map(|d| serde_json::from_str(d).unwrap()).collect()
+    }
+
     /// The result of the JSON-RPC answer.
     pub fn result(&self) -> Value {
         let json = self.json();

@@ -1,0 +1,91 @@
+use futures::StreamExt as _;
+
+use super::*;
+
+/// Breaks every answer off after one event, and tells the rest to whom takes it up again.
+fn breaking_off(rest: Value) -> Scripted {
+    legacy_server(move |sent| match sent.http_method {
+        Method::GET if sent.header("last-event-id") == Some("e-1") => {
+            events(&[&format!("id: e-2\n{}", message(&rest))])
+        }
+        Method::GET => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        _ => events(&["id: e-1\nretry: 10\ndata: "]),
+    })
+}
+
+fn event_id(body: &str) -> &str {
+    body.lines().find_map(|line| line.strip_prefix("id: ")).unwrap()
+}
+
+#[tokio::test]
+async fn a_broken_stream_is_taken_up_again_by_its_caller_alone() {
+    let tools = json!([{ "name": "get_customer_info" }, { "name": "create_support_ticket" }]);
+    let rest = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": tools } });
+    let upstream = breaking_off(rest);
+    let stack = Stack::with().upstream(upstream.router()).start().await;
+    let alice = stack.caller("customer:read");
+    let session = open_session(&alice).await;
+    let own = within(&alice, &session);
+    let begun = own.request("tools/list", json!({})).await;
+    let event = event_id(&begun.body).to_owned();
+    assert!(begun.body.contains("retry: 10"), "{}", begun.body);
+    assert!(!event.contains("e-1"), "{event}");
+
+    let resumed = own.clone().header("last-event-id", &event).send(Method::GET, None).await;
+    let answer = resumed.messages().remove(0);
+    assert_eq!(answer["id"], 1);
+    assert_eq!(answer["result"]["tools"], json!([{ "name": "get_customer_info" }]), "narrowed");
+
+    let before = stack.spy().mark();
+    let raw = own.clone().header("last-event-id", "e-1").send(Method::GET, None).await;
+    assert_eq!(raw.reason(), "unknown-session");
+    for token in others(&stack) {
+        let thief = within(&stack.bearing(&token), &session).header("last-event-id", &event);
+        assert_eq!(thief.send(Method::GET, None).await.reason(), "unknown-session");
+    }
+    assert_eq!(stack.spy().mark(), before, "the upstream saw something");
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_taken_up_answers_what_it_was_opened_for() {
+    let upstream = breaking_off(json!({ "jsonrpc": "2.0", "id": 2, "result": {} }));
+    let stack = Stack::with().upstream(upstream.router()).start().await;
+    let alice = stack.caller("customer:read");
+    let own = within(&alice, &open_session(&alice).await);
+    let begun = own.request("ping", json!({})).await;
+    let resumed = own.header("last-event-id", event_id(&begun.body)).send(Method::GET, None).await;
+    let error = &resumed.messages()[0];
+    assert_eq!(error["id"], 1);
+    assert_eq!(error["error"]["data"]["reason"], "upstream-answer", "{}", resumed.body);
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_half_way_leaves_an_error_in_the_answers_place() {
+    let progress = json!({
+        "jsonrpc": "2.0", "method": "notifications/progress",
+        "params": { "progressToken": 1, "progress": 1 },
+    });
+    for dies in [false, true] {
+        let progress = message(&progress);
+        let upstream = Scripted::new(move |_| {
+            let event = Ok(format!("{progress}\n\n"));
+            let end = async move {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                Err(std::io::Error::other("gone"))
+            };
+            let end = futures::stream::once(end).take(usize::from(dies));
+            let chunks = futures::stream::iter([event]).chain(end);
+            let body = axum::body::Body::from_stream(chunks);
+            ([("content-type", "text/event-stream")], body).into_response()
+        });
+        let stack = Stack::with().upstream(upstream.router()).start().await;
+        let reply = stack.caller("").request("ping", json!({})).await;
+        let heard = reply.messages();
+        assert_eq!(heard[0]["method"], "notifications/progress");
+        assert_eq!(heard[1]["id"], 1);
+        assert_eq!(heard[1]["error"]["data"]["reason"], "upstream-broke-off", "{}", reply.body);
+        stack.finish().await;
+    }
+}
