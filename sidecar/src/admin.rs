@@ -15,7 +15,7 @@ use axum_server::Handle;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::Serialize;
 
-use crate::{config::AdminConfig, enforce::Enforcer, token::KeyState};
+use crate::{config::AdminConfig, edge::connections::Bounded, enforce::Enforcer, token::KeyState};
 
 /// The listener for operators and what it serves.
 #[derive(Debug, Clone)]
@@ -95,8 +95,10 @@ impl Admin {
     /// Serves until it is dropped.
     pub(crate) async fn serve(self, listener: TcpListener) -> io::Result<()> {
         listener.set_nonblocking(true)?;
+        let bounded = Bounded::to(MAX_CONNECTIONS, MAX_CONNECTIONS);
         let mut server = axum_server::from_tcp(listener)?
             .handle(Handle::new())
+            .acceptor(bounded)
             .first_request_timeout(HEADER_TIMEOUT);
         server
             .http_builder()
@@ -168,3 +170,5 @@ const LEAST_SECRET_BYTES: usize = 32;
 /// A token of sixteen kilobytes, form-encoded.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Operators and their probes are few.
+const MAX_CONNECTIONS: usize = 64;

@@ -1,6 +1,6 @@
 //! The edge: TLS, framing, time, which paths there are, and draining. It knows nothing of policy.
 
-mod connections;
+pub(crate) mod connections;
 mod cors;
 mod identity;
 
@@ -27,7 +27,7 @@ use hyper_util::rt::TokioTimer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::enforce::{Enforcer, enforce};
-pub(crate) use identity::identity;
+pub(crate) use identity::ServerIdentity;
 
 /// Serves until `shutdown` resolves, then stops accepting and lets open requests finish for the
 /// configured time.

@@ -39,7 +39,6 @@ mod vectors;
 
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
 
-use axum_server::tls_rustls::RustlsConfig;
 use tokio::{
     sync::{Semaphore, broadcast},
     task::JoinSet,
@@ -56,6 +55,7 @@ pub use admin::UnusableSecret;
 use admin::{Admin, Secret};
 use authz::PolicyStore;
 use config::AdminConfig;
+use edge::ServerIdentity;
 use enforce::Enforcer;
 use ledger::Ledger;
 use metadata::ResourceMetadata;
@@ -71,7 +71,7 @@ use upstream::Upstream;
 pub struct Gate {
     enforcer: Arc<Enforcer>,
     endpoint: String,
-    tls: RustlsConfig,
+    identity: ServerIdentity,
     admin: Option<(AdminConfig, Admin)>,
 }
 
@@ -115,7 +115,7 @@ impl Gate {
     /// until it does.
     pub async fn prepare(config: &Config) -> Result<Self, StartError> {
         let listener = &config.listener;
-        let tls = edge::identity(listener).await.map_err(|cause| StartError::Tls {
+        let identity = ServerIdentity::read(listener).map_err(|cause| StartError::Tls {
             certificate: listener.certificate.clone(),
             key: listener.key.clone(),
             cause,
@@ -145,7 +145,12 @@ impl Gate {
         }
         let enforcer = Arc::new(enforcer);
         let admin = config.admin.clone().map(|admin| (admin, Admin::new(&enforcer, secret)));
-        Ok(Self { enforcer, admin, endpoint: config.resource.public_url.path().to_owned(), tls })
+        Ok(Self {
+            enforcer,
+            admin,
+            endpoint: config.resource.public_url.path().to_owned(),
+            identity,
+        })
     }
 
     /// Decisions as they are made, for a subscriber in this process. One that lags loses the
@@ -176,7 +181,8 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Gate { enforcer, endpoint, tls, admin } = gate;
+    let Gate { enforcer, endpoint, identity, admin } = gate;
+    let tls = identity.tls();
     let admin = match admin {
         Some((config, admin)) => {
             let address = config.address;
@@ -191,6 +197,7 @@ pub async fn run(
     let mut background = JoinSet::new();
     let following = Arc::clone(&enforcer);
     background.spawn(async move { following.policies.follow_files().await });
+    background.spawn(async move { identity.follow_files().await });
     let refreshing = Arc::clone(&enforcer);
     background.spawn(async move {
         futures::future::join_all(refreshing.verifier.key_sets().map(token::Jwks::keep_fresh))

@@ -1,3 +1,8 @@
+/// Certificates of the gate and of its callers.
+mod certificates;
+/// Requests whose end two readers could see in different places.
+mod framing;
+
 use std::net::TcpStream;
 
 use harness::{Stack, eventually};

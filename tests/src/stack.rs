@@ -155,6 +155,12 @@ impl Stack {
         Place::new(home, &self.authority, stopped).start_other(listener, router).await;
     }
 
+    /// A certificate of the stack's authority, and its key, PEM.
+    pub fn issue(&self, name: &str) -> (String, String) {
+        let identity = self.authority.issue(name).unwrap();
+        (identity.certificate_pem, identity.key_pem)
+    }
+
     /// The spy between gate and upstream.
     pub fn spy(&self) -> &Spy {
         &self.spy

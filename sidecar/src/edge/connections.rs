@@ -19,7 +19,7 @@ use tower_service::Service;
 
 /// Accepts so many connections at a time, and so many of one peer's, and turns the others away.
 #[derive(Debug, Clone)]
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     free: Arc<Semaphore>,
     peers: Arc<Peers>,
 }
@@ -33,7 +33,7 @@ struct Peers {
 
 /// The service of one connection, which holds its place until the connection is closed.
 #[derive(Clone)]
-pub(super) struct Placed<S> {
+pub(crate) struct Placed<S> {
     service: S,
     _place: Arc<Place>,
 }
@@ -45,7 +45,7 @@ struct Place {
 }
 
 impl Bounded {
-    pub(super) fn to(connections: usize, of_one_peer: usize) -> Self {
+    pub(crate) fn to(connections: usize, of_one_peer: usize) -> Self {
         let peers = Peers { most: of_one_peer, open: Mutex::new(HashMap::new()) };
         Self { free: Arc::new(Semaphore::new(connections)), peers: Arc::new(peers) }
     }
