@@ -59,6 +59,8 @@ mod token_containment;
 mod token_refusals;
 /// Who is asking: what makes a token good, and how it arrives.
 mod tokens;
+/// Upstreams behind a Unix socket, and behind a door that asks for a certificate.
+mod transports;
 /// The customer server alone serves nobody.
 mod unguarded_server;
 /// What happens when the upstream is down, slow, redirecting or talking nonsense.

@@ -38,6 +38,10 @@ pub(crate) struct GateSettings {
     pub(crate) in_issuer: String,
     /// Instead of the spy.
     pub(crate) upstream_url: Option<String>,
+    /// Instead of the stack's own authority.
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// Settings of the upstream.
+    pub(crate) in_upstream: String,
     /// More sections.
     pub(crate) sections: String,
 }
@@ -174,9 +178,11 @@ impl<'a> Place<'a> {
         upstream: &str,
         settings: &GateSettings,
     ) -> PathBuf {
-        let GateSettings { in_listener, in_resource, in_issuer, sections, .. } = settings;
+        let GateSettings { in_listener, in_resource, in_issuer, in_upstream, sections, .. } =
+            settings;
         let issuer = settings.issuer.as_deref().unwrap_or(issuer);
         let upstream = settings.upstream_url.as_deref().unwrap_or(upstream);
+        let upstream_ca = settings.upstream_ca.as_deref().unwrap_or(Path::new("ca.pem"));
         let text = format!(
             r#"
             [listener]
@@ -202,7 +208,8 @@ impl<'a> Place<'a> {
             [upstream]
             name = "customers"
             url = "{upstream}"
-            ca = "ca.pem"
+            ca = {upstream_ca:?}
+            {in_upstream}
             identity = "assertion"
             assertion_key = "assertion-key.pem"
 

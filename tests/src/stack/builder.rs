@@ -38,6 +38,18 @@ impl StackBuilder {
         self
     }
 
+    /// Who vouches for the upstream.
+    pub fn upstream_ca(mut self, ca: &std::path::Path) -> Self {
+        self.settings.upstream_ca = Some(ca.to_owned());
+        self
+    }
+
+    /// More settings of the upstream, TOML.
+    pub fn upstream_settings(mut self, toml: &str) -> Self {
+        self.settings.in_upstream.push_str(toml);
+        self
+    }
+
     /// Another issuer than the one that is started.
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.settings.issuer = Some(issuer.to_owned());
