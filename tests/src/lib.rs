@@ -12,6 +12,7 @@
 
 mod browser;
 mod caller;
+mod fixture;
 mod forge;
 mod neighbour;
 mod place;
@@ -22,6 +23,7 @@ mod stack;
 
 pub use browser::{Browser, RegisteredClient, location, parameter};
 pub use caller::Caller;
+pub use fixture::Fixture;
 pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};
 pub use program::{Program, free_port};
