@@ -19,6 +19,7 @@ mod place;
 mod program;
 mod relay;
 mod reply;
+mod schema;
 mod spy;
 mod stack;
 
@@ -30,6 +31,7 @@ pub use neighbour::{Neighbour, skip};
 pub use program::{Program, free_port};
 pub use relay::{Relay, RelayAtWork};
 pub use reply::Reply;
+pub use schema::schema_for;
 pub use spy::{Mark, Spy};
 pub use stack::{Stack, StackBuilder};
 
