@@ -12,6 +12,7 @@
 
 mod browser;
 mod caller;
+mod conformance;
 mod fixture;
 mod forge;
 mod neighbour;
@@ -25,6 +26,7 @@ mod stack;
 
 pub use browser::{Browser, RegisteredClient, location, parameter};
 pub use caller::Caller;
+pub use conformance::{ConformanceSuite, Findings, Verdict};
 pub use fixture::Fixture;
 pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};
