@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use harness::{ConformanceSuite, Findings, Fixture, Relay, Stack, Verdict, schema_for, skip};
 
@@ -11,7 +11,16 @@ const MODERN: &Differences = &[
     ("completion-complete", "completion/complete is not served yet"),
     ("http-custom-header-server-validation", "Mcp-Param-* headers are not handed on yet"),
     ("server-stateless", "subscriptions/listen is not served yet; two errors have other codes"),
+    ("tasks-capability-negotiation", TASKS),
+    ("tasks-dispatch-and-envelope", TASKS),
+    ("tasks-lifecycle", TASKS),
+    ("tasks-mrtr-composition", TASKS),
+    ("tasks-mrtr-input", TASKS),
+    ("tasks-request-headers", TASKS),
+    ("tasks-request-state-removal", TASKS),
+    ("tasks-wire-fields", TASKS),
 ];
+const TASKS: &str = "tasks/get, tasks/update and tasks/cancel are not served yet";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the gate serves no sessions yet"]
@@ -25,14 +34,12 @@ async fn modern_scenarios_end_through_the_gate_as_they_do_past_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_gate_every_scored_scenario_passes() {
+async fn legacy_scenarios_pass_past_the_gate() {
     let Some(suite) = ConformanceSuite::find() else {
         return skip(NEEDED);
     };
-    for revision in ["2025-11-25", "2026-07-28"] {
-        let past = past_the_gate(&suite, revision).await;
-        assert_eq!(past.score(), past.scored.len(), "{revision}: {:?}", past.complaints);
-    }
+    let past = past_the_gate(&suite, "2025-11-25").await;
+    assert_eq!(past.score(), past.scored.len(), "{:?}", past.complaints);
 }
 
 async fn compare(revision: &str, known: &Differences) {
@@ -42,14 +49,12 @@ async fn compare(revision: &str, known: &Differences) {
     let past = past_the_gate(&suite, revision).await;
     let through = through_the_gate(&suite, revision).await;
     print(revision, &past, &through);
-    assert!(past.score() >= 30, "the fixture itself passes {} scored scenarios", past.score());
-    let differing = past.verdicts.iter().filter(|(scenario, verdict)| {
-        let there = through.verdicts.get(*scenario);
-        there != Some(*verdict)
-    });
-    let differing: Vec<&str> = differing.map(|(scenario, _)| scenario.as_str()).collect();
-    let known: BTreeMap<_, _> = known.iter().copied().collect();
-    assert_eq!(differing, known.into_keys().collect::<Vec<_>>(), "what differs, what may differ");
+    assert_eq!(past.score(), past.scored.len(), "the fixture itself passes what is scored");
+    let same = |scenario: &str| past.verdicts.get(scenario) == through.verdicts.get(scenario);
+    let scenarios = past.verdicts.keys().map(String::as_str);
+    let differing: BTreeSet<&str> = scenarios.filter(|scenario| !same(scenario)).collect();
+    let known: BTreeSet<&str> = known.iter().map(|(scenario, _)| *scenario).collect();
+    assert_eq!(differing, known, "what differs, and what is known to");
 }
 
 async fn past_the_gate(suite: &ConformanceSuite, revision: &str) -> Findings {

@@ -11,6 +11,7 @@ mod resources;
 mod rounds;
 mod sessions;
 mod tools;
+mod work;
 
 use std::{net::SocketAddr, sync::Arc};
 
