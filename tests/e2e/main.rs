@@ -13,6 +13,8 @@
 mod architecture;
 /// Clients that are described by a document of their own, and what the issuer fetches.
 mod client_documents;
+/// The official conformance suite, through the gate and past it.
+mod conformance;
 /// What was promised survives a kill.
 mod durability;
 /// Connections, hosts and origins.

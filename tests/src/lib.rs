@@ -12,23 +12,31 @@
 
 mod browser;
 mod caller;
+mod conformance;
+mod fixture;
 mod forge;
 mod neighbour;
 mod place;
 mod program;
 mod raw;
+mod relay;
 mod reply;
+mod schema;
 pub mod scripted;
 mod spy;
 mod stack;
 
 pub use browser::{Browser, RegisteredClient, location, parameter};
 pub use caller::Caller;
+pub use conformance::{ConformanceSuite, Findings, Verdict};
+pub use fixture::Fixture;
 pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};
 pub use program::{Program, free_port};
 pub use raw::RawConnection;
+pub use relay::{Relay, RelayAtWork};
 pub use reply::Reply;
+pub use schema::schema_for;
 pub use spy::{Mark, Spy};
 pub use stack::{Stack, StackBuilder};
 

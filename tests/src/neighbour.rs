@@ -26,11 +26,16 @@ impl Neighbour {
 
     /// A Node whose modules folder `$CEDARGATE_TEST_NODE_MODULES` has this package.
     pub fn node_with(package: &str) -> Option<(Self, PathBuf)> {
-        let modules = PathBuf::from(std::env::var_os("CEDARGATE_TEST_NODE_MODULES")?);
+        let modules = Self::node_modules()?;
         let sdk = modules.join(package).join("package.json");
         let there = Command::new("node").arg("--version").output();
         let there = there.is_ok_and(|output| output.status.success()) && sdk.is_file();
         there.then_some((Self { program: "node".into() }, modules))
+    }
+
+    /// The modules folder `$CEDARGATE_TEST_NODE_MODULES`.
+    pub(crate) fn node_modules() -> Option<PathBuf> {
+        std::env::var_os("CEDARGATE_TEST_NODE_MODULES").map(PathBuf::from)
     }
 }
 

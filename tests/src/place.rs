@@ -80,13 +80,13 @@ impl<'a> Place<'a> {
         self.write("assertion-jwks.json", &assertion.jwks_json);
     }
 
-    pub(crate) fn write_policies(&self, instead: Option<&str>) {
+    pub(crate) fn write_policies(&self, instead: Option<&str>, schema: Option<&str>) {
         let shipped = repository().join("policies");
         for entry in std::fs::read_dir(shipped).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let wanted = match path.extension().and_then(|e| e.to_str()) {
-                Some("cedarschema") => true,
+                Some("cedarschema") => schema.is_none(),
                 Some("cedar") => instead.is_none(),
                 _ => false,
             };
@@ -97,6 +97,9 @@ impl<'a> Place<'a> {
         }
         if let Some(text) = instead {
             self.write("policies/test.cedar", text);
+        }
+        if let Some(text) = schema {
+            self.write("policies/schema.cedarschema", text);
         }
     }
 

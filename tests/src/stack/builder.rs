@@ -10,6 +10,7 @@ use crate::place::GateSettings;
 pub struct StackBuilder {
     pub(super) upstream: Option<Router>,
     pub(super) policies: Option<String>,
+    pub(super) schema: Option<String>,
     pub(super) settings: GateSettings,
 }
 
@@ -23,6 +24,12 @@ impl StackBuilder {
     /// These policies instead of the repository's; the schema stays.
     pub fn policies(mut self, text: &str) -> Self {
         self.policies = Some(text.to_owned());
+        self
+    }
+
+    /// This schema instead of the repository's, whose policies do not fit it.
+    pub fn schema(mut self, text: &str) -> Self {
+        self.schema = Some(text.to_owned());
         self
     }
 
