@@ -270,6 +270,10 @@ impl Message {
         self.target.as_deref()
     }
 
+    pub(crate) fn params(&self) -> Option<&Object> {
+        self.params.as_ref()
+    }
+
     /// `params.arguments` of a tool call.
     pub(crate) fn arguments(&self) -> Option<&Object> {
         self.params.as_ref()?.get("arguments")?.as_object()
