@@ -21,12 +21,12 @@ mod wire;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Once},
 };
 
 use bytes::Bytes;
 use futures::{Stream, stream::BoxStream};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 
 use crate::{
     config::Limits,
@@ -65,7 +65,7 @@ pub(super) enum Reply {
 /// Keeps one child running, from the first need until this is dropped.
 pub(super) struct StdioServer {
     shared: Arc<Shared>,
-    supervisor: OnceLock<JoinHandle<()>>,
+    supervised: Once,
     /// Says `true` when the child must end; so does its end.
     stop: watch::Sender<bool>,
 }
@@ -81,22 +81,24 @@ impl StdioServer {
     pub(super) fn new(command: Command, limits: &Limits) -> Self {
         Self {
             shared: Arc::new(Shared::new(command, limits)),
-            supervisor: OnceLock::new(),
+            supervised: Once::new(),
             stop: watch::Sender::new(false),
         }
     }
 
     /// Starts the child, if that has not been done.
     pub(super) fn start(&self) {
-        self.supervisor.get_or_init(|| {
-            tokio::spawn(supervise(Arc::clone(&self.shared), self.stop.subscribe()))
+        self.supervised.call_once(|| {
+            tokio::spawn(supervise(Arc::clone(&self.shared), self.stop.subscribe()));
         });
     }
 
-    /// Ends the child in order: its input is closed, and only if that does not move it, signals.
+    /// Ends the child in order: its input is closed, and only if that does not move it, it is
+    /// signalled. Nobody listens any more.
     pub(super) async fn stop(&self) {
         self.stop.send_replace(true);
-        if self.supervisor.get().is_some() {
+        self.shared.listeners.hang_up();
+        if self.supervised.is_completed() {
             self.shared.stopped().await;
         }
     }
@@ -159,15 +161,13 @@ impl StdioServer {
         };
         let up = self.up().await?;
         let outcome = match self.shared.listeners.subscribe(caller, uri)? {
-            Subscribed::Joined => Outcome::Result(wire::empty()),
-            Subscribed::First => {
-                up.connection.ask("resources/subscribe", wire::of_uri(uri)).await?
-            }
+            Subscribed::Joined => Ok(Outcome::Result(wire::empty())),
+            Subscribed::First => up.connection.ask("resources/subscribe", wire::of_uri(uri)).await,
         };
-        if let Outcome::Error(_) = outcome {
+        if !matches!(outcome, Ok(Outcome::Result(_))) {
             self.shared.listeners.unsubscribe(caller, uri, |_| {});
         }
-        Ok(json(id, outcome))
+        Ok(json(id, outcome?))
     }
 
     /// The child is told after the last.

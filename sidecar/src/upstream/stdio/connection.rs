@@ -125,7 +125,7 @@ impl Connection {
             (None, Some(id), Some(result @ Json::Object(_)), None) => {
                 self.pending.settle(&id, Ok(Outcome::Result(result)));
             }
-            (None, Some(id), None, Some(error @ Json::Object(_))) => {
+            (None, Some(id), None, Some(error)) if is_error(&error) => {
                 self.pending.settle(&id, Ok(Outcome::Error(error)));
             }
             _ => self.unreadable(line),
@@ -168,7 +168,10 @@ impl Connection {
                 params.write(&mut said);
                 tracing::debug!(target: "cedargate::upstream", "message: {}", printable(&said));
             }
-            _ => tracing::debug!(method, "a notification that is for nobody"),
+            _ => {
+                let method = printable(method.as_bytes());
+                tracing::debug!(method, "a notification that is for nobody");
+            }
         }
     }
 
@@ -186,6 +189,7 @@ impl Connection {
         let outcome = match method {
             "ping" => Outcome::Result(wire::empty()),
             _ => {
+                let method = printable(method.as_bytes());
                 tracing::debug!(method, "a request of the upstream's is refused");
                 Outcome::unknown_method()
             }
@@ -207,6 +211,14 @@ impl Connection {
             tracing::debug!("the upstream does not read; a message to it is left out");
         }
     }
+}
+
+/// JSON-RPC 2.0 section 5.1.
+fn is_error(error: &Json) -> bool {
+    error.as_object().is_some_and(|error| {
+        matches!(error.get("code"), Some(Json::Number(_)))
+            && matches!(error.get("message"), Some(Json::String(_)))
+    })
 }
 
 fn of_request(number: i64) -> Object {

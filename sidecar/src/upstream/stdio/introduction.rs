@@ -56,19 +56,33 @@ pub(super) async fn introduce(
         let server_info = theirs.get("serverInfo").cloned();
         return Ok(Introduction::new(ChildEra::Legacy, theirs, server_info));
     }
-    let mut meta = Object::default();
-    sign(&mut meta);
-    let ours = wire::object([("_meta", Json::Object(meta))]);
-    let Outcome::Result(Json::Object(theirs)) = connection.ask("server/discover", ours).await?
-    else {
+    let discovered = connection.ask("server/discover", signed(Object::default())).await?;
+    let Outcome::Result(Json::Object(theirs)) = discovered else {
         return Err(NoIntroduction::NoProtocol);
     };
     if !is_listed(theirs.get("supportedVersions"), MODERN.as_str()) {
         return Err(NoIntroduction::OtherVersion);
     }
+    listen(connection);
     let meta = theirs.get("_meta").and_then(Json::as_object);
     let server_info = meta.and_then(|meta| meta.get(META_SERVER_INFO)).cloned();
     Ok(Introduction::new(ChildEra::Modern, theirs, server_info))
+}
+
+/// Asks a modern child to say when its lists change; this one is answered when the child ends.
+fn listen(connection: &Connection) {
+    let lists = ["toolsListChanged", "promptsListChanged", "resourcesListChanged"];
+    let wanted = wire::object(lists.map(|list| (list, Json::Bool(true))));
+    let ours = wire::object([("notifications", Json::Object(wanted))]);
+    connection.ask_in_passing("subscriptions/listen", signed(ours));
+}
+
+/// A request of the gate's own to a modern child.
+fn signed(mut params: Object) -> Object {
+    let mut meta = Object::default();
+    sign(&mut meta);
+    params.set("_meta", Json::Object(meta));
+    params
 }
 
 /// Puts the gate's name under a request to a modern child.
@@ -128,7 +142,10 @@ impl Introduction {
 
     /// Of the child's capabilities those that can be served through the gate.
     fn capabilities(&self, reach: Reach) -> Object {
-        let listens = reach == Reach::Listens && self.era == ChildEra::Legacy;
+        let listens = reach == Reach::Listens;
+        let subscribes = listens
+            && self.era == ChildEra::Legacy
+            && Method::named("resources/subscribe").is_some();
         let mut served = Object::default();
         for (name, method) in [
             ("tools", "tools/list"),
@@ -144,7 +161,7 @@ impl Introduction {
             if !listens {
                 capability.remove("listChanged");
             }
-            if !(listens && Method::named("resources/subscribe").is_some()) {
+            if !subscribes {
                 capability.remove("subscribe");
             }
             served.set(name, Json::Object(capability));

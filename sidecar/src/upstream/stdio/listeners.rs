@@ -99,6 +99,11 @@ impl Listeners {
         uris.iter().filter(|uri| !table.has_subscriber(uri)).for_each(|uri| unheard(uri));
     }
 
+    /// Ends every listener's stream.
+    pub(super) fn hang_up(&self) {
+        self.table().ears.clear();
+    }
+
     /// Everything that anybody subscribes to.
     pub(super) fn subscribed(&self) -> BTreeSet<String> {
         self.table().subscriptions.values().flatten().cloned().collect()

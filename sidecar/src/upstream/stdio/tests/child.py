@@ -5,6 +5,7 @@ modern = sys.argv[1] == "modern"
 out = sys.stdout.buffer
 lock = threading.Lock()
 heard, held, uris = [], [], []
+listening = not modern
 
 
 def raw(line):
@@ -92,6 +93,8 @@ def call(message):
     elif name == "heard":
         answer(message, {"heard": heard, "uris": uris, "pid": os.getpid()})
     elif name == "announce":
+        if not listening:
+            return answer(message, {})
         send({"method": "notifications/tools/list_changed", "params": {"secret": "of another"}})
         send({"method": "notifications/message", "params": {"data": "about another"}})
         for uri in arguments.get("uris", []):
@@ -99,6 +102,8 @@ def call(message):
         for _ in range(arguments.get("many", 0)):
             send({"method": "notifications/prompts/list_changed"})
         answer(message, {})
+    elif name == "no_error":
+        send({"id": message["id"], "error": {"message": "without a code"}})
     elif name == "missing":
         refuse(message, -32002, "Resource not found")
     # `never` is not answered.
@@ -118,6 +123,8 @@ for line in sys.stdin:
         call(message)
     elif method == "tools/list":
         answer(message, {"tools": [], "asked": message})
+    elif method == "subscriptions/listen" and modern:
+        listening = message["params"]["notifications"]["toolsListChanged"]
     elif method == "resources/subscribe":
         uris.append("+" + message["params"]["uri"])
         if message["params"]["uri"] == "no:such":

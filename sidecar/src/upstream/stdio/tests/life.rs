@@ -49,10 +49,12 @@ async fn garbage_confuses_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_that_two_readers_could_take_differently_is_refused_at_once() {
+async fn an_answer_that_is_none_is_refused_at_once() {
     let Some(server) = child("legacy") else { return };
-    let asked = ("1", "tools/call", r#"{"name":"ambiguous"}"#);
-    assert_eq!(reason(&server, LEGACY, asked).await, "upstream-answer");
+    for params in [r#"{"name":"ambiguous"}"#, r#"{"name":"no_error"}"#] {
+        let asked = ("1", "tools/call", params);
+        assert_eq!(reason(&server, LEGACY, asked).await, "upstream-answer", "{params}");
+    }
 }
 
 #[tokio::test]
