@@ -109,14 +109,21 @@ async fn reason(server: &StdioServer, era: Era, asked: (&str, &'static str, &str
     }
 }
 
-/// What the child has heard but for requests, asked until it is `wanted`.
+async fn heard(server: &StdioServer) -> String {
+    call_tool(server, LEGACY, "0", r#"{"name":"heard"}"#).await
+}
+
+/// What the child has heard but for requests, once it is what is `wanted`.
 async fn heard_until(server: &StdioServer, wanted: impl Fn(&str) -> bool) -> String {
-    loop {
-        let heard = call_tool(server, LEGACY, "0", r#"{"name":"heard"}"#).await;
-        if wanted(&heard) {
-            return heard;
+    let asking = async {
+        loop {
+            let heard = heard(server).await;
+            if wanted(&heard) {
+                return heard;
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asking).await.expect("heard in time")
 }
 
 #[tokio::test]
@@ -218,14 +225,18 @@ async fn only_ones_own_request_can_be_cancelled() {
     let asked = ("\"x\"", "tools/call", r#"{"name":"never"}"#);
     let waiting = async { ask(&server, &alice(), LEGACY, asked).await };
     let cancelling = async {
-        call_tool(&server, LEGACY, "1", r#"{"name":"echo"}"#).await;
-        for (caller, id) in
-            [(bob(), "\"x\""), (alice(), "\"y\""), (alice(), "2"), (alice(), "\"x\"")]
-        {
+        let cancel = async |caller: CallerKey, id: &str| {
             let params = format!(r#"{{"requestId":{id}}}"#);
             let asked = ("", "notifications/cancelled", params.as_str());
             assert!(matches!(ask(&server, &caller, LEGACY, asked).await, Ok(Reply::Accepted)));
+        };
+        call_tool(&server, LEGACY, "1", r#"{"name":"echo"}"#).await;
+        for (caller, id) in [(bob(), "\"x\""), (alice(), "\"y\""), (alice(), "2")] {
+            cancel(caller, id).await;
         }
+        let heard = heard(&server).await;
+        assert!(!heard.contains("cancelled"), "{heard}");
+        cancel(alice(), "\"x\"").await;
         heard_until(&server, |heard| heard.contains("cancelled")).await
     };
     let (answer, heard) = tokio::join!(waiting, cancelling);

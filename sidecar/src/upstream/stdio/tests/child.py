@@ -102,6 +102,8 @@ def call(message):
         for _ in range(arguments.get("many", 0)):
             send({"method": "notifications/prompts/list_changed"})
         answer(message, {})
+    elif name == "no_version":
+        raw(b'{"id":%d,"result":{}}' % message["id"])
     elif name == "no_error":
         send({"id": message["id"], "error": {"message": "without a code"}})
     elif name == "missing":

@@ -51,9 +51,10 @@ async fn garbage_confuses_nobody() {
 #[tokio::test]
 async fn an_answer_that_is_none_is_refused_at_once() {
     let Some(server) = child("legacy") else { return };
-    for params in [r#"{"name":"ambiguous"}"#, r#"{"name":"no_error"}"#] {
-        let asked = ("1", "tools/call", params);
-        assert_eq!(reason(&server, LEGACY, asked).await, "upstream-answer", "{params}");
+    for name in ["ambiguous", "no_error", "no_version"] {
+        let params = format!(r#"{{"name":"{name}"}}"#);
+        let asked = ("1", "tools/call", params.as_str());
+        assert_eq!(reason(&server, LEGACY, asked).await, "upstream-answer", "{name}");
     }
 }
 
@@ -114,23 +115,42 @@ async fn what_cannot_run_is_refused_and_what_is_no_server_too() {
     }
 }
 
-#[tokio::test]
-async fn an_orderly_end_leaves_nothing_behind() {
-    // `sh` starts another and waits for it; that one would outlive it.
-    let sleep = format!("sleep {}", 600_000 + std::process::id());
-    let script = format!("{sleep} & cat >/dev/null; wait");
+/// How many processes have `word` in their arguments.
+fn running(word: &str) -> Option<usize> {
+    let output = std::process::Command::new("ps").args(["-eo", "args="]).output().ok()?;
+    Some(text_of(output.stdout).lines().filter(|line| line.contains(word)).count())
+}
+
+/// Ends a child that does not end when its input does, and that has started another; `trap` is
+/// what it does when it is told.
+async fn end(seconds: u32, trap: &str) {
+    let sleep = format!("sleep {seconds}{}", std::process::id());
+    let script = format!("trap {trap} TERM; {sleep} & cat >/dev/null; wait");
     let server = StdioServer::new(command("sh", &["-c", &script]), &limits());
     let asked = reason(&server, LEGACY, ("1", "tools/list", "{}"));
     assert!(tokio::time::timeout(Duration::from_millis(300), asked).await.is_err());
-    let running = || {
-        let output = std::process::Command::new("ps").args(["-eo", "args="]).output().ok()?;
-        Some(text_of(output.stdout).lines().filter(|line| line.contains(&sleep)).count())
-    };
-    let before = running();
+    let before = running(&sleep);
     server.stop().await;
-    match (before, running()) {
-        (Some(before), Some(after)) => assert_eq!((before, after), (2, 0)),
-        _ => eprintln!("skipped: needs ps"),
-    }
     assert_eq!(reason(&server, LEGACY, ("1", "tools/list", "{}")).await, "upstream-unreachable");
+    let Some(before) = before else { return eprintln!("skipped: needs ps") };
+    assert_eq!(before, 2, "the shell and what it started");
+    let gone = async {
+        while running(&sleep) != Some(0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("nothing is left behind");
+}
+
+#[tokio::test]
+async fn a_child_that_stays_is_told_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    end(1, &format!("'touch {}; exit'", told.display())).await;
+    assert!(told.exists());
+}
+
+#[tokio::test]
+async fn a_child_that_will_not_be_told_is_killed() {
+    end(2, "''").await;
 }
