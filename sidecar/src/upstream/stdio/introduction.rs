@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     call::Call,
     connection::Connection,
+    lines::printable,
     translation::{self, ChildEra},
     wire::{self, Outcome},
 };
@@ -51,10 +52,17 @@ pub(super) async fn introduce(
         ("capabilities", wire::empty()),
         ("clientInfo", client_info()),
     ]);
-    if let Outcome::Result(Json::Object(theirs)) = connection.ask("initialize", ours).await? {
-        connection.notify("notifications/initialized", None);
-        let server_info = theirs.get("serverInfo").cloned();
-        return Ok(Introduction::new(ChildEra::Legacy, theirs, server_info));
+    match connection.ask("initialize", ours).await? {
+        Outcome::Result(Json::Object(theirs)) => {
+            connection.notify("notifications/initialized", None);
+            let server_info = theirs.get("serverInfo").cloned();
+            return Ok(Introduction::new(ChildEra::Legacy, theirs, server_info));
+        }
+        Outcome::Error(Json::Object(error)) => {
+            let said = error.get("message").and_then(Json::as_str).unwrap_or_default();
+            tracing::info!(said = printable(said.as_bytes()), "the upstream refuses `initialize`");
+        }
+        _ => {}
     }
     let discovered = connection.ask("server/discover", signed(Object::default())).await?;
     let Outcome::Result(Json::Object(theirs)) = discovered else {

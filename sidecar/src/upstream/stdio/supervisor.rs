@@ -146,7 +146,7 @@ async fn live(shared: &Shared, stop: &mut watch::Receiver<bool>) -> Fault {
         fault = talk(shared, &connection, pipes, queue, &mut child) => fault,
         () = stopped(stop) => Fault::Stopped,
     };
-    // In this order: nobody begins to wait for a child whose input is closed by now.
+    // In this order: who learns that it has gone does not find it here again.
     shared.state.send_replace(State::Down(Duration::ZERO));
     drop(closing);
     match fault {
@@ -167,12 +167,9 @@ async fn talk(
 ) -> Fault {
     // Ends with the child, whose last words matter most.
     tokio::spawn(lines::log(stderr));
-    let mut reading = pin!(
-        lines::read(BufReader::new(stdout), shared.limits.max_answer_bytes, |line| {
-            connection.received(line, &shared.listeners)
-        },)
-        .fuse()
-    );
+    let take = |line: &[u8]| connection.received(line, &shared.listeners);
+    let most = shared.limits.max_answer_bytes;
+    let mut reading = pin!(lines::read(BufReader::new(stdout), most, take).fuse());
     let fault = tokio::select! {
         fault = &mut reading => fault,
         fault = lines::write(stdin, queue) => fault,

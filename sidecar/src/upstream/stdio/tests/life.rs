@@ -90,7 +90,7 @@ async fn the_gates_environment_is_not_the_childs() {
 
 #[tokio::test]
 async fn silence_is_not_waited_for_and_is_told_to_the_child() {
-    let patience = Duration::from_millis(700);
+    let patience = Duration::from_secs(3);
     let Some(server) = child_with("legacy", |limits| limits.response_timeout = patience) else {
         return;
     };
@@ -127,19 +127,24 @@ async fn end(seconds: u32, trap: &str) {
     let sleep = format!("sleep {seconds}{}", std::process::id());
     let script = format!("trap {trap} TERM; {sleep} & cat >/dev/null; wait");
     let server = StdioServer::new(command("sh", &["-c", &script]), &limits());
-    let asked = reason(&server, LEGACY, ("1", "tools/list", "{}"));
-    assert!(tokio::time::timeout(Duration::from_millis(300), asked).await.is_err());
-    let before = running(&sleep);
+    server.start();
+    let has_ps = running(&sleep).is_some();
+    until(|| !has_ps || running(&sleep) == Some(2)).await;
     server.stop().await;
     assert_eq!(reason(&server, LEGACY, ("1", "tools/list", "{}")).await, "upstream-unreachable");
-    let Some(before) = before else { return eprintln!("skipped: needs ps") };
-    assert_eq!(before, 2, "the shell and what it started");
-    let gone = async {
-        while running(&sleep) != Some(0) {
+    until(|| !has_ps || running(&sleep) == Some(0)).await;
+    if !has_ps {
+        eprintln!("skipped in part: needs ps");
+    }
+}
+
+async fn until(reached: impl Fn() -> bool) {
+    let reaching = async {
+        while !reached() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("nothing is left behind");
+    tokio::time::timeout(Duration::from_secs(10), reaching).await.expect("in time");
 }
 
 #[tokio::test]
