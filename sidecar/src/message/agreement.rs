@@ -86,9 +86,8 @@ impl Envelope {
 
     /// Every way in which body and headers can disagree about the era is refused.
     fn era(&self, headers: &HeaderMap) -> Result<Era, Rejection> {
-        let header_version = version_in(headers)?;
         let Some(claim) = self.meta_member(META_VERSION) else {
-            return match header_version {
+            return match version_in(headers)? {
                 Some(version) if version.is_modern() && self.is_answer() => {
                     Err(Rejection::UnexpectedResponse)
                 }
@@ -96,12 +95,17 @@ impl Envelope {
                 version => Ok(Era::Legacy(version)),
             };
         };
-        let claimed = known_version(claim.as_str().ok_or(Rejection::InvalidParams)?)?;
-        if header_version != Some(claimed) {
+        let claim = claim.as_str().ok_or(Rejection::InvalidParams)?;
+        // Whether the two agree comes before whether what they say is served.
+        if mirrored::single(headers, mirrored::PROTOCOL_VERSION)?.as_deref() != Some(claim) {
             return Err(Rejection::HeaderMismatch(mirrored::PROTOCOL_VERSION));
         }
-        if !claimed.is_modern() || self.method() == Some("initialize") {
-            return Err(Rejection::UnsupportedVersion { requested: claimed.as_str().to_owned() });
+        let claimed = known_version(claim)?;
+        if !claimed.is_modern() {
+            return Err(Rejection::UnsupportedVersion { requested: claim.to_owned() });
+        }
+        if self.method() == Some("initialize") {
+            return Err(Rejection::UnknownMethod);
         }
         if self.meta_member(META_CAPABILITIES).and_then(Json::as_object).is_none() {
             return Err(Rejection::MissingMeta);

@@ -104,7 +104,7 @@ fn headers_that_lie_are_refused_in_both_eras() {
 fn initialize_is_legacy_only() {
     let body = modern_body("initialize", "");
     let pairs = [("mcp-protocol-version", MODERN), ("mcp-method", "initialize")];
-    assert_eq!(read(&pairs, &body).unwrap_err(), "unsupported-version");
+    assert_eq!(read(&pairs, &body).unwrap_err(), "unknown-method");
     let legacy = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#;
     assert!(read(&[], legacy).is_ok());
     assert_eq!(read(&[("mcp-protocol-version", MODERN)], legacy).unwrap_err(), "missing-meta");

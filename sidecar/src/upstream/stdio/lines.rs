@@ -1,0 +1,139 @@
+//! One message a line, and no line longer than is allowed.
+
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
+    process::ChildStderr,
+    sync::mpsc,
+};
+
+/// Why no more lines are read or written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineFault {
+    #[error("it closed its end")]
+    Closed,
+    #[error("it wrote a line longer than {0} bytes")]
+    TooLong(usize),
+    #[error("its streams failed: {0}")]
+    Broken(#[from] std::io::Error),
+}
+
+/// Gives every line of at most `most` bytes to `take`, until there are no more. What is
+/// unfinished at the end is dropped.
+pub(super) async fn read(
+    mut input: impl AsyncBufRead + Unpin,
+    most: usize,
+    mut take: impl FnMut(&[u8]),
+) -> LineFault {
+    let mut line = Vec::new();
+    loop {
+        let chunk = match input.fill_buf().await {
+            Ok([]) => return LineFault::Closed,
+            Ok(chunk) => chunk,
+            Err(error) => return LineFault::Broken(error),
+        };
+        let mut pieces = chunk.split_inclusive(|&byte| byte == b'\n');
+        let consumed = chunk.len();
+        for piece in pieces.by_ref() {
+            let (text, ends) = match piece.strip_suffix(b"\n") {
+                Some(text) => (text, true),
+                None => (piece, false),
+            };
+            if line.len() + text.len() > most {
+                return LineFault::TooLong(most);
+            }
+            line.extend_from_slice(text);
+            if ends {
+                take(&line);
+                line.clear();
+            }
+        }
+        input.consume(consumed);
+        line.shrink_to(KEPT_BYTES);
+    }
+}
+
+/// Writes every message of `queue` as a line, until the queue is closed.
+pub(super) async fn write(
+    mut output: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+) -> LineFault {
+    while let Some(mut line) = queue.recv().await {
+        // INVARIANT (one-line): `Json::write` escapes every control character in strings and puts
+        // no space between tokens, so a message holds no line break.
+        line.push(b'\n');
+        if let Err(error) = output.write_all(&line).await {
+            return LineFault::Broken(error);
+        }
+    }
+    LineFault::Closed
+}
+
+/// Writes what the child says on its standard error to the log, long lines in pieces.
+pub(super) async fn log(stderr: ChildStderr) {
+    let mut input = BufReader::with_capacity(MAX_LOGGED_BYTES, stderr);
+    let mut line = Vec::new();
+    while let Ok(chunk @ [_, ..]) = input.fill_buf().await {
+        let room = MAX_LOGGED_BYTES - line.len();
+        let piece = chunk.get(..room).unwrap_or(chunk);
+        let end = piece.iter().position(|&byte| byte == b'\n');
+        line.extend_from_slice(end.and_then(|end| piece.get(..end)).unwrap_or(piece));
+        let consumed = end.map_or(piece.len(), |end| end + 1);
+        input.consume(consumed);
+        if end.is_some() || line.len() == MAX_LOGGED_BYTES {
+            tracing::info!(target: "cedargate::upstream", "{}", printable(&line));
+            line.clear();
+        }
+    }
+    if !line.is_empty() {
+        tracing::info!(target: "cedargate::upstream", "{}", printable(&line));
+    }
+}
+
+/// `bytes` as text that moves no cursor and starts no line; the rest of long ones is left out.
+pub(super) fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes.get(..MAX_LOGGED_BYTES).unwrap_or(bytes));
+    let mut shown = String::with_capacity(text.len());
+    for c in text.trim_end().chars() {
+        if c.is_control() { shown.extend(c.escape_debug()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// As long as a line of a log is useful.
+const MAX_LOGGED_BYTES: usize = 4 * 1024;
+/// One long answer must not hold its memory for ever.
+const KEPT_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn lines(text: &[u8], most: usize) -> (Vec<String>, String) {
+        let mut seen = Vec::new();
+        // A small buffer: lines come in pieces.
+        let input = BufReader::with_capacity(3, text);
+        let fault = read(input, most, |line| seen.push(String::from_utf8(line.to_vec()).unwrap()));
+        let fault = fault.await.to_string();
+        (seen, fault)
+    }
+
+    #[tokio::test]
+    async fn lines_are_read_whole_and_the_unfinished_one_is_dropped() {
+        let (seen, fault) = lines(b"one\n\nthree and more\nunfinished", 20).await;
+        assert_eq!(seen, ["one", "", "three and more"]);
+        assert_eq!(fault, "it closed its end");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_not_collected() {
+        let (seen, fault) = lines(b"1234\n12345\n1", 4).await;
+        assert_eq!(seen, ["1234"]);
+        assert_eq!(fault, "it wrote a line longer than 4 bytes");
+    }
+
+    #[test]
+    fn what_is_logged_moves_no_cursor() {
+        assert_eq!(printable(b"a\x1b[2Jb\rc\td\xff\r\n"), "a\\u{1b}[2Jb\\rc\\td\u{fffd}");
+        assert_eq!(printable(&[b'x'; 9000]).len(), MAX_LOGGED_BYTES);
+    }
+}
