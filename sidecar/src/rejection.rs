@@ -65,6 +65,8 @@ pub(crate) enum Rejection {
         requested: String,
     },
     MissingMeta,
+    /// The client has not declared the extension that a method belongs to.
+    MissingExtension(&'static str),
     UnknownMethod,
     /// A session or a stream that is not there, or is somebody else's.
     UnknownSession,
@@ -176,6 +178,7 @@ impl Rejection {
             Self::RepeatedHeader(_) => "repeated-header",
             Self::UnsupportedVersion { .. } => "unsupported-version",
             Self::MissingMeta => "missing-meta",
+            Self::MissingExtension(_) => "missing-extension",
             Self::UnknownMethod => "unknown-method",
             Self::UnknownSession => "unknown-session",
             Self::InsufficientScope { .. } => "insufficient-scope",
@@ -265,6 +268,7 @@ impl Rejection {
             }
             Self::HeaderMismatch(_) | Self::RepeatedHeader(_) => (StatusCode::BAD_REQUEST, -32020),
             Self::UnsupportedVersion { .. } => (StatusCode::BAD_REQUEST, -32022),
+            Self::MissingExtension(_) => (StatusCode::BAD_REQUEST, -32021),
             Self::UnknownMethod => (StatusCode::NOT_FOUND, -32601),
             Self::UnknownSession => plain(StatusCode::NOT_FOUND),
             Self::UpstreamRefused { status } => plain(*status),

@@ -119,7 +119,9 @@ impl Caller<'_> {
 fn modern_meta() -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": {
+            "extensions": { "io.modelcontextprotocol/tasks": {} },
+        },
         "io.modelcontextprotocol/clientInfo": { "name": "harness", "version": "1" },
     })
 }

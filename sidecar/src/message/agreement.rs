@@ -20,6 +20,9 @@ impl Envelope {
             return self.confirmed_answer(era, headers);
         };
         let method = self.known_method(method, era)?;
+        if method.target == TargetKind::Task && era.is_modern() {
+            self.require_extension(TASKS_EXTENSION)?;
+        }
         let target = self.target(method)?;
         confirm(headers, mirrored::METHOD, Some(method.name), era.is_modern())?;
         let named = target.as_ref().map(|(_, name)| name.as_str());
@@ -111,6 +114,16 @@ impl Envelope {
             return Err(Rejection::MissingMeta);
         }
         Ok(Era::Modern(claimed))
+    }
+
+    /// MCP 2026-07-28, extensions: what a client has not declared it is not served.
+    fn require_extension(&self, name: &'static str) -> Result<(), Rejection> {
+        let capabilities = self.meta_member(META_CAPABILITIES).and_then(Json::as_object);
+        let extensions = capabilities.and_then(|c| c.get("extensions")).and_then(Json::as_object);
+        match extensions.and_then(|extensions| extensions.get(name)) {
+            Some(_) => Ok(()),
+            None => Err(Rejection::MissingExtension(name)),
+        }
     }
 
     fn target(&self, method: &Method) -> Result<Option<(TargetKind, String)>, Rejection> {
@@ -231,6 +244,8 @@ fn says(json: &Json, text: &str) -> bool {
     }
 }
 
+/// SEP-2663.
+const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// Longer than any tool's name, and as long as the longest URI that servers commonly take.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 /// More than any tool annotates.

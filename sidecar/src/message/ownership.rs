@@ -177,7 +177,7 @@ mod tests {
         let mut pairs = vec![("mcp-protocol-version", version), ("mcp-method", method)];
         pairs.extend(name.map(|name| ("mcp-name", name)));
         let meta = format!(
-            r#""_meta":{{"io.modelcontextprotocol/protocolVersion":"{version}","io.modelcontextprotocol/clientCapabilities":{{}}}}"#
+            r#""_meta":{{"io.modelcontextprotocol/protocolVersion":"{version}","io.modelcontextprotocol/clientCapabilities":{{"extensions":{{"io.modelcontextprotocol/tasks":{{}}}}}}}}"#
         );
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params},{meta}}}}}"#

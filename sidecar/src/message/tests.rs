@@ -221,6 +221,16 @@ fn only_plain_json_is_looked_at() {
 }
 
 #[test]
+fn a_task_is_for_clients_that_know_of_tasks() {
+    let body = modern_body("tasks/get", r#""taskId":"t","#);
+    let pairs = [("mcp-protocol-version", MODERN), ("mcp-method", "tasks/get"), ("mcp-name", "t")];
+    assert_eq!(read(&pairs, &body).unwrap_err(), "missing-extension");
+    let declared = r#""io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+    let body = body.replace(r#""io.modelcontextprotocol/clientCapabilities":{}"#, declared);
+    assert!(read(&pairs, &body).is_ok());
+}
+
+#[test]
 fn get_and_delete_are_the_legacy_eras() {
     let outcome = |method: http::Method, pairs: &[(&'static str, &str)]| {
         Message::without_body(&method, &headers(pairs))

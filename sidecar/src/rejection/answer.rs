@@ -134,6 +134,12 @@ impl Rejection {
                 data.set("policies", list(policies));
             }
             Self::InvalidArguments { path } => data.set("path", Json::from(path.as_str())),
+            Self::MissingExtension(name) => {
+                let [mut extensions, mut required] = [Object::default(), Object::default()];
+                extensions.set(name, Json::Object(Object::default()));
+                required.set("extensions", Json::Object(extensions));
+                data.set("requiredCapabilities", Json::Object(required));
+            }
             Self::UnsupportedVersion { requested } => {
                 let all = ProtocolVersion::ALL.map(|v| Json::from(v.as_str()));
                 data.set("supported", Json::Array(all.into()));

@@ -56,6 +56,7 @@ impl Rejection {
             Self::MissingMeta => {
                 "params._meta must name the protocol version and the client's capabilities"
             }
+            Self::MissingExtension(_) => "Missing required client capability",
             Self::UnknownMethod => "Method not found",
             Self::Denied { .. } => "policy does not permit this",
             Self::EvaluationFailed { .. } => "policy could not be evaluated for this request",
