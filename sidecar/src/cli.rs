@@ -35,8 +35,12 @@ enum Command {
     /// validate is refused and the last good one stays in force. Example:
     ///
     ///   cedargate run --config cedargate.toml
+    ///
+    /// In front of a server that speaks over its standard streams, which is started then:
+    ///
+    ///   cedargate run --config cedargate.toml --stdio -- npx -y some-mcp-server
     #[command(verbatim_doc_comment)]
-    Run(ConfigFile),
+    Run(RunArguments),
     /// Read and check everything the configuration names, without serving
     Check(ConfigFile),
 }
@@ -46,6 +50,19 @@ struct ConfigFile {
     /// The configuration file (TOML); a variable `CEDARGATE_<SECTION>__<KEY>` overrides it
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Start the MCP server that follows `--` and speak with it over its standard streams, instead
+    /// of reaching the one that the configuration names
+    #[arg(long, requires = "server")]
+    stdio: bool,
+    /// The server's program and its arguments
+    #[arg(last = true, requires = "stdio", value_name = "SERVER")]
+    server: Vec<String>,
 }
 
 /// Parses the process's arguments, does as they say, and yields the exit code.
@@ -63,14 +80,17 @@ pub fn main() -> ExitCode {
         Err(error) => return complain(&error, ExitCode::FAILURE),
     };
     match arguments.command {
-        Command::Run(file) => runtime.block_on(run::run(&file.config)),
+        Command::Run(run) => {
+            let server = run.stdio.then_some(run.server);
+            runtime.block_on(run::run(&run.file.config, server))
+        }
         Command::Check(file) => runtime.block_on(check::check(&file.config)),
     }
 }
 
 /// Loads the configuration and starts the log as it says.
-fn load(path: &Path) -> Result<Config, ConfigError> {
-    let config = Config::load(path)?;
+fn load(path: &Path, server: Option<Vec<String>>) -> Result<Config, ConfigError> {
+    let config = Config::load_for(path, server)?;
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
     // Decisions are on record whatever else is logged.
     let filter = EnvFilter::new(format!("{wanted},cedargate::decision=info"));

@@ -24,7 +24,9 @@ pub(crate) use issuer::{
 };
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
-pub(crate) use upstream::{HttpUpstream, UpstreamConfig, UpstreamIdentity, UpstreamTransport};
+pub(crate) use upstream::{
+    HttpUpstream, StdioUpstream, UpstreamConfig, UpstreamIdentity, UpstreamTransport,
+};
 
 /// What `cedargate run` does, resolved and complete.
 #[derive(Debug, Clone)]
@@ -193,11 +195,19 @@ impl ResourceConfig {
 impl Config {
     /// Reads and resolves the file at `path`.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_for(path, None)
+    }
+
+    /// The same, with an MCP server that `command` starts instead of the one that the file names.
+    pub fn load_for(path: &Path, command: Option<Vec<String>>) -> Result<Self, ConfigError> {
         let failed = |problems| ConfigError { file: path.to_owned(), problems };
         let text = std::fs::read_to_string(path).map_err(|cause| {
             failed(vec![Problem { key: String::new(), what: format!("cannot be read: {cause}") }])
         })?;
-        let raw = RawConfig::parse(&text).map_err(failed)?;
+        let mut raw = RawConfig::parse(&text).map_err(failed)?;
+        if let Some(command) = command {
+            raw.start_instead(command);
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         raw.resolve(folder).map_err(failed)
     }

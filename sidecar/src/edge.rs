@@ -43,9 +43,12 @@ pub(crate) async fn serve(
     let drain = limits.drain_timeout;
     let handle = Handle::new();
     let stop = handle.clone();
+    let closing = enforcer.closing.clone();
     tokio::spawn(async move {
         shutdown.await;
         tracing::info!(seconds = drain.as_secs(), "draining");
+        // Who merely listens would keep the others waiting.
+        closing.send_replace(true);
         stop.graceful_shutdown(Some(drain));
     });
     let app = router(enforcer, endpoint).into_make_service_with_connect_info::<SocketAddr>();

@@ -6,7 +6,7 @@ use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     answer::{self, Revision},
@@ -37,6 +37,8 @@ pub(crate) struct Enforcer {
     pub(crate) metadata: ResourceMetadata,
     pub(crate) manner: Manner,
     pub(crate) limits: Arc<Limits>,
+    /// Says `true` when the gate is about to stop.
+    pub(crate) closing: watch::Sender<bool>,
     /// One for each verified caller's request, from then to the end of its answer.
     pub(crate) slots: Arc<Semaphore>,
 }

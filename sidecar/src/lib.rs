@@ -40,7 +40,7 @@ mod vectors;
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
 
 use tokio::{
-    sync::{Semaphore, broadcast},
+    sync::{Semaphore, broadcast, watch},
     task::JoinSet,
 };
 
@@ -136,6 +136,7 @@ impl Gate {
             metadata: ResourceMetadata::new(config),
             manner: Manner { style: config.answers.refusals, policies: config.answers.policies },
             limits: Arc::new(config.limits.clone()),
+            closing: watch::Sender::new(false),
             slots: Arc::new(Semaphore::new(config.limits.max_concurrent_requests)),
         };
         for key_set in enforcer.verifier.key_sets() {
@@ -211,11 +212,15 @@ pub async fn run(
             }
         });
     }
-    tokio::select! {
+    enforcer.upstream.start();
+    let upstream = Arc::clone(&enforcer.upstream);
+    let outcome = tokio::select! {
         outcome = edge::serve(enforcer, &endpoint, listener, tls, shutdown) => outcome,
         // Keys and policies that nobody follows any more grow stale without a word.
         Some(ended) = background.join_next() => {
             Err(io::Error::other(format!("a background task ended: {ended:?}")))
         }
-    }
+    };
+    upstream.stop().await;
+    outcome
 }

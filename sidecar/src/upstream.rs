@@ -3,35 +3,34 @@
 //! A request is built from nothing: the message's own serialization, headers derived from it, and
 //! an identity of the gate's making. Of the caller's request nothing is copied.
 
+mod http_server;
 mod identity;
-#[cfg_attr(not(test), expect(dead_code, reason = "wired next"))]
 mod stdio;
+mod stdio_server;
 mod wire;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
-use http_body_util::Full;
+use http::Response;
 
 use crate::{
     authz::Authorized,
     config::{Config, UpstreamTransport},
-    message::{Era, Form, Message, RequestId, Route, mirrored},
+    message::{Era, Message, RequestId, Route},
     rejection::Rejection,
     token::Claims,
 };
-use identity::Identity;
+use http_server::HttpServer;
 pub use identity::UnusableKey;
-use wire::Wire;
+use stdio_server::StdioServer;
 
 /// The protected MCP server, as the gate reaches it.
-pub(crate) struct Upstream {
-    wire: Wire,
-    uri: Uri,
-    identity: Identity,
-    response_timeout: Duration,
+#[derive(Debug)]
+pub(crate) enum Upstream {
+    Http(Arc<HttpServer>),
+    Stdio(StdioServer),
 }
 
 /// The upstream cannot be reached as configured.
@@ -56,26 +55,34 @@ pub enum UnusableUpstream {
     Tls(String),
 }
 
-impl std::fmt::Debug for Upstream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("uri", &self.uri).finish_non_exhaustive()
-    }
-}
-
 impl Upstream {
     pub(crate) fn new(config: &Config) -> Result<Self, UnusableUpstream> {
-        let UpstreamTransport::Http(http) = &config.upstream.transport;
-        Ok(Self {
-            wire: Wire::new(http, config.limits.connect_timeout)?,
-            uri: http.url.as_str().parse()?,
-            identity: Identity::new(&config.upstream.identity, config.resource.identifier())?,
-            response_timeout: config.limits.response_timeout,
+        Ok(match &config.upstream.transport {
+            UpstreamTransport::Http(http) => Self::Http(Arc::new(HttpServer::new(http, config)?)),
+            UpstreamTransport::Stdio(stdio) => Self::Stdio(StdioServer::new(stdio, &config.limits)),
         })
     }
 
     /// The public half of the key with which the gate names itself, as a JWK set.
     pub(crate) fn assertion_jwks(&self) -> Option<Bytes> {
-        self.identity.jwks()
+        match self {
+            Self::Http(server) => server.assertion_jwks(),
+            Self::Stdio(_) => None,
+        }
+    }
+
+    /// Starts what has to be started, so that the first caller need not wait for it.
+    pub(crate) fn start(&self) {
+        if let Self::Stdio(server) = self {
+            server.start();
+        }
+    }
+
+    /// Ends what was started.
+    pub(crate) async fn stop(&self) {
+        if let Self::Stdio(server) = self {
+            server.stop().await;
+        }
     }
 
     /// Sends a permitted message and waits for the head of the answer.
@@ -84,135 +91,19 @@ impl Upstream {
         authorized: Authorized<Message>,
         claims: &Claims,
     ) -> Result<Response<Body>, Rejection> {
-        let request = self.request(authorized.get(), claims)?;
-        // Written; its tree is of no more use while the upstream takes its time.
-        drop(authorized);
-        self.send(request).await
+        match self {
+            Self::Http(server) => server.forward(authorized, claims).await,
+            Self::Stdio(server) => server.forward(authorized, claims).await,
+        }
     }
 
     /// Answers a request of the upstream's in the place of a client that it may not reach. Nothing
     /// of any caller's is in it.
-    pub(crate) fn decline(
-        self: &Arc<Self>,
-        id: &RequestId,
-        (route, era): (&Route, Era),
-        claims: &Claims,
-    ) {
-        let body = Rejection::QuestionDenied { method: String::new() }.in_place_of_an_answer(id);
-        let request = self.addressed(&Method::POST, route, era, claims).map(|mut request| {
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(header::CONTENT_TYPE, json);
-            *request.body_mut() = Full::from(body);
-            request
-        });
-        let upstream = Arc::clone(self);
-        tokio::spawn(async move {
-            let sent = match request {
-                Ok(request) => upstream.send(request).await.map(drop),
-                Err(rejection) => Err(rejection),
-            };
-            if let Err(rejection) = sent {
-                tracing::warn!(reason = rejection.reason(), "a request could not be declined");
-            }
-        });
-    }
-
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Rejection> {
-        match tokio::time::timeout(self.response_timeout, self.wire.send(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
-                tracing::warn!(error = %Chain(&error), "the upstream cannot be reached");
-                Err(Rejection::UpstreamUnreachable)
-            }
-            Err(_) => Err(Rejection::UpstreamTooSlow),
+    pub(crate) fn decline(&self, id: &RequestId, place: (&Route, Era), claims: &Claims) {
+        match self {
+            Self::Http(server) => server.decline(id, place, claims),
+            // What a child asks never gets this far.
+            Self::Stdio(_) => {}
         }
-    }
-
-    fn request(
-        &self,
-        message: &Message,
-        claims: &Claims,
-    ) -> Result<Request<Full<Bytes>>, Rejection> {
-        let method = match message.method().form {
-            Form::Listening => Method::GET,
-            Form::Ending => Method::DELETE,
-            Form::Request | Form::Notification | Form::Response => Method::POST,
-        };
-        let mut request = self.addressed(&method, message.route(), message.era(), claims)?;
-        if method == Method::POST {
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(header::CONTENT_TYPE, json);
-            *request.body_mut() = Full::from(message.write());
-        }
-        if message.era().is_modern() {
-            mirror(message, request.headers_mut());
-        }
-        Ok(request)
-    }
-
-    /// A request for the upstream with the gate's own headers and no body.
-    fn addressed(
-        &self,
-        method: &Method,
-        route: &Route,
-        era: Era,
-        claims: &Claims,
-    ) -> Result<Request<Full<Bytes>>, Rejection> {
-        let accepted = match *method {
-            Method::GET => "text/event-stream",
-            _ => "application/json, text/event-stream",
-        };
-        let mut request = Request::new(Full::default());
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accepted));
-        // A compressed answer could not be judged.
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        if let Some(version) = era.version() {
-            let version = HeaderValue::from_static(version.as_str());
-            headers.insert(mirrored::PROTOCOL_VERSION, version);
-        }
-        for (name, value) in
-            [(mirrored::SESSION, &route.session), (mirrored::LAST_EVENT_ID, &route.after_event)]
-        {
-            if let Some(value) = value {
-                let value = HeaderValue::try_from(value).map_err(|_| Rejection::UnknownSession)?;
-                headers.insert(name, value);
-            }
-        }
-        if let Some(identity) = self.identity.header(claims)? {
-            headers.insert(header::AUTHORIZATION, identity);
-        }
-        Ok(request)
     }
 }
-
-/// What a modern request repeats of its body, written from the body.
-fn mirror(message: &Message, headers: &mut HeaderMap) {
-    headers.insert(mirrored::METHOD, HeaderValue::from_static(message.method().name));
-    if let Some(name) = message.mirror().and_then(mirrored::encoded) {
-        headers.insert(mirrored::NAME, name);
-    }
-    for (name, value) in message.params_in_headers() {
-        headers.insert(name, value.clone());
-    }
-}
-
-/// An error with its causes, joined by colons.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-const USER_AGENT: &str = concat!("cedargate/", env!("CARGO_PKG_VERSION"));

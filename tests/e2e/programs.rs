@@ -106,6 +106,39 @@ async fn the_environment_overrides_the_file_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn who_listens_does_not_keep_the_gate_from_stopping() {
+    let listened_to = Router::new().route(
+        "/mcp",
+        axum::routing::get(|| async {
+            let nothing = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+            ([("content-type", "text/event-stream")], axum::body::Body::from_stream(nothing))
+        }),
+    );
+    let stack = Stack::with().upstream(listened_to).start().await;
+    let address = format!("127.0.0.1:{}", free_port());
+    let own = std::fs::read_to_string(stack.home().join("gate.toml")).unwrap();
+    let moved = own.replace(&stack.gate().to_string(), &address);
+    let moved = format!("{moved}\n[limits]\ndrain_timeout = \"60s\"\n");
+    std::fs::write(stack.home().join("moved.toml"), moved).unwrap();
+    let gate = Program::start(GATE, &["run", "--config", "moved.toml"], stack.home());
+
+    let mut claims = stack.claims("");
+    claims["aud"] = json!(format!("https://{address}/mcp"));
+    let token = stack.signing_key().sign(&claims).unwrap();
+    let (http, url) = (stack.http(), format!("https://{address}/mcp"));
+    let listen = async || http.get(&url).bearer_auth(&token).send().await;
+    eventually("the gate serves", async || listen().await.is_ok()).await;
+    let listening = listen().await.unwrap();
+    assert_eq!(listening.status(), 200);
+    gate.signal("TERM");
+    assert_eq!(listening.text().await.unwrap(), "", "the stream ends in order");
+    drop(http);
+    let (status, told) = gate.finish().await;
+    assert_eq!(status.code(), Some(0), "{told}");
+    stack.finish().await;
+}
+
+#[tokio::test]
 async fn sigterm_lets_what_is_under_way_finish_and_exits_with_0() {
     let slow = Router::new().route(
         "/mcp",

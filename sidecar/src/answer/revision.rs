@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use super::{asked_back, list, tasks};
@@ -39,6 +39,7 @@ pub(crate) struct Revision {
     pub(super) era: Era,
     pub(super) route: Route,
     pub(super) request_id: Uuid,
+    pub(super) closing: watch::Receiver<bool>,
     /// No answer goes on after the token it was given for.
     pub(super) token_ends: Instant,
 }
@@ -132,6 +133,7 @@ impl Revision {
             era: message.era(),
             route: message.route().clone(),
             request_id,
+            closing: enforcer.closing.subscribe(),
             token_ends: Instant::now() + claims.time_left().min(super::FOREVER),
         }
     }

@@ -88,7 +88,16 @@ impl EventStream {
             return Err(self.too_long());
         }
         let (Idle::Ends(idle) | Idle::IsKeptAlive(idle)) = self.idle;
-        match timeout_at(self.ends.min(now + idle), self.chunks.next()).await {
+        let listens = self.revision.method.listens();
+        let next = timeout_at(self.ends.min(now + idle), self.chunks.next());
+        let next = tokio::select! {
+            next = next => next,
+            _ = self.revision.closing.wait_for(|closing| *closing), if listens => {
+                self.ended = true;
+                return Ok(());
+            }
+        };
+        match next {
             Ok(Some(Ok(chunk))) => self.take(&chunk, out),
             Ok(None) if self.answered || self.resumable || self.is_open_ended() => {
                 self.ended = true;

@@ -6,7 +6,7 @@ use super::{complain, load, misused};
 use crate::Gate;
 
 pub(super) async fn check(path: &Path) -> ExitCode {
-    let config = match load(path) {
+    let config = match load(path, None) {
         Ok(config) => config,
         Err(error) => return complain(&error, misused()),
     };

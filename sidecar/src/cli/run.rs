@@ -7,8 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{complain, load, misused};
 use crate::{Gate, run as serve};
 
-pub(super) async fn run(path: &Path) -> ExitCode {
-    let config = match load(path) {
+pub(super) async fn run(path: &Path, server: Option<Vec<String>>) -> ExitCode {
+    let config = match load(path, server) {
         Ok(config) => config,
         Err(error) => return complain(&error, misused()),
     };

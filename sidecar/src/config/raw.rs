@@ -167,6 +167,10 @@ impl RawConfig {
         )
     }
 
+    pub(super) fn start_instead(&mut self, command: Vec<String>) {
+        self.upstream.start_instead(command);
+    }
+
     pub(super) fn resolve(self, folder: &Path) -> Result<Config, Vec<Problem>> {
         let mut problems = Problems::default();
         let resource = resource(self.resource, &mut problems);

@@ -18,18 +18,14 @@ mod supervisor;
 mod translation;
 mod wire;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Once},
-};
+use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 use futures::{Stream, stream::BoxStream};
 use tokio::sync::watch;
 
 use crate::{
-    config::Limits,
+    config::{Limits, StdioUpstream},
     message::{Message, json::Json},
     rejection::Rejection,
 };
@@ -37,16 +33,6 @@ use call::Call;
 use listeners::Subscribed;
 use supervisor::{Shared, Up, supervise};
 use wire::Outcome;
-
-/// How the child is started.
-#[derive(Debug, Clone)]
-pub(super) struct Command {
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
-    /// All that the child is given beside `PATH`, `HOME` and `LANG`.
-    pub(super) environment: BTreeMap<String, String>,
-    pub(super) folder: Option<PathBuf>,
-}
 
 /// Who asks: the principal and its session, told apart by all of their parts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,7 +64,7 @@ impl CallerKey {
 
 impl StdioServer {
     /// Starts nothing yet.
-    pub(super) fn new(command: Command, limits: &Limits) -> Self {
+    pub(super) fn new(command: StdioUpstream, limits: &Limits) -> Self {
         Self {
             shared: Arc::new(Shared::new(command, limits)),
             supervised: Once::new(),

@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
 
-use super::Command;
+use crate::config::StdioUpstream;
 
 /// A running child, in a process group of its own. Dropped, it is killed.
 pub(super) struct Child {
@@ -26,7 +26,7 @@ pub(super) struct Pipes {
 }
 
 impl Child {
-    pub(super) fn start(command: &Command) -> io::Result<(Self, Pipes)> {
+    pub(super) fn start(command: &StdioUpstream) -> io::Result<(Self, Pipes)> {
         let mut process = process::Command::new(&command.program);
         process
             .args(&command.arguments)

@@ -10,7 +10,6 @@ use tokio::{
 };
 
 use super::{
-    Command,
     child::{Child, Pipes},
     connection::Connection,
     introduction::{Introduction, NoIntroduction, introduce},
@@ -18,11 +17,14 @@ use super::{
     listeners::Listeners,
     wire,
 };
-use crate::{config::Limits, rejection::Rejection};
+use crate::{
+    config::{Limits, StdioUpstream},
+    rejection::Rejection,
+};
 
 /// What callers and the supervisor have in common.
 pub(super) struct Shared {
-    command: Command,
+    command: StdioUpstream,
     limits: Limits,
     pub(super) listeners: Listeners,
     /// Set by the supervisor alone.
@@ -60,7 +62,7 @@ enum Fault {
 }
 
 impl Shared {
-    pub(super) fn new(command: Command, limits: &Limits) -> Self {
+    pub(super) fn new(command: StdioUpstream, limits: &Limits) -> Self {
         let listeners = Listeners::default();
         Self {
             command,

@@ -4,7 +4,7 @@ mod eras;
 mod life;
 mod news;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt as _, future::join_all};
 
@@ -36,8 +36,8 @@ fn child_with(era: &str, change: impl FnOnce(&mut Limits)) -> Option<StdioServer
     ))
 }
 
-fn command(program: &str, arguments: &[&str]) -> Command {
-    Command {
+fn command(program: &str, arguments: &[&str]) -> StdioUpstream {
+    StdioUpstream {
         program: program.into(),
         arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
         environment: BTreeMap::from([("GIVEN".to_owned(), "to the child".to_owned())]),
