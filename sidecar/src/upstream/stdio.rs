@@ -14,6 +14,7 @@ mod lines;
 mod listeners;
 mod pending;
 mod reply;
+mod subscription;
 mod supervisor;
 mod translation;
 mod wire;
@@ -21,7 +22,7 @@ mod wire;
 use std::sync::{Arc, Once};
 
 use bytes::Bytes;
-use futures::{Stream, stream::BoxStream};
+use futures::{Stream, StreamExt as _, stream::BoxStream};
 use tokio::sync::watch;
 
 use crate::{
@@ -59,6 +60,11 @@ pub(super) struct StdioServer {
 impl CallerKey {
     pub(super) fn new(parts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self(parts.into_iter().map(Into::into).collect())
+    }
+
+    /// One of several things that this caller does at a time.
+    fn and(&self, part: String) -> Self {
+        Self(self.0.iter().cloned().chain([part]).collect())
     }
 }
 
@@ -102,7 +108,7 @@ impl StdioServer {
     /// listener takes the place of the caller's last one.
     pub(super) fn listen(&self, caller: &CallerKey) -> impl Stream<Item = Bytes> + use<> {
         self.start();
-        self.shared.listeners.listen(caller)
+        self.shared.listeners.listen(caller).map(|news| news.event(None))
     }
 
     /// A session has ended, and with it its subscriptions.
@@ -121,8 +127,7 @@ impl StdioServer {
             "ping" | "logging/setLevel" => here(wire::empty()),
             "initialize" => here(self.up().await?.introduction.initialize_result(&call)),
             "server/discover" => here(self.up().await?.introduction.discover_result()),
-            // A stream that would never end for anyone.
-            "subscriptions/listen" => Ok(json(id, Outcome::unknown_method())),
+            "subscriptions/listen" => self.listen_to(&call, id, caller).await,
             "resources/subscribe" => self.subscribe(&call, caller).await,
             "resources/unsubscribe" => self.unsubscribe(&call, caller),
             _ => reply::relayed(&call, id, caller, &*self.up().await?).await,
@@ -139,12 +144,16 @@ impl StdioServer {
         }
     }
 
-    /// The child is asked on behalf of the first subscriber of a resource; who joins in is not
-    /// told what it answers to that.
     async fn subscribe(&self, call: &Call<'_>, caller: &CallerKey) -> Result<Reply, Rejection> {
         let (Some(id), Some(uri)) = (call.id, call.text("uri")) else {
             return Err(Rejection::InvalidParams);
         };
+        Ok(json(id, self.subscribe_to(uri, caller).await?))
+    }
+
+    /// The child is asked on behalf of the first subscriber of a resource; who joins in is not
+    /// told what it answers to that.
+    async fn subscribe_to(&self, uri: &str, caller: &CallerKey) -> Result<Outcome, Rejection> {
         let up = self.up().await?;
         let outcome = match self.shared.listeners.subscribe(caller, uri)? {
             Subscribed::Joined => Ok(Outcome::Result(wire::empty())),
@@ -153,7 +162,7 @@ impl StdioServer {
         if !matches!(outcome, Ok(Outcome::Result(_))) {
             self.shared.listeners.unsubscribe(caller, uri, |_| {});
         }
-        Ok(json(id, outcome?))
+        outcome
     }
 
     /// The child is told after the last.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     message::{
-        Method, ProtocolVersion,
+        ProtocolVersion,
         json::{Json, Object},
     },
     rejection::Rejection,
@@ -120,7 +120,7 @@ impl Introduction {
         let unnamed = || Json::Object(named("unknown", "0"));
         let mut result = wire::object([
             ("protocolVersion", Json::from(version.as_str())),
-            ("capabilities", Json::Object(self.capabilities(Reach::Listens))),
+            ("capabilities", Json::Object(self.capabilities())),
             ("serverInfo", self.server_info.clone().unwrap_or_else(unnamed)),
         ]);
         self.instruct(&mut result);
@@ -132,7 +132,7 @@ impl Introduction {
         let versions = Json::Array(vec![Json::from(MODERN.as_str())]);
         let mut result = wire::object([
             ("supportedVersions", versions),
-            ("capabilities", Json::Object(self.capabilities(Reach::Asks))),
+            ("capabilities", Json::Object(self.capabilities())),
         ]);
         self.instruct(&mut result);
         translation::complete("server/discover", &mut result);
@@ -149,42 +149,19 @@ impl Introduction {
     }
 
     /// Of the child's capabilities those that can be served through the gate.
-    fn capabilities(&self, reach: Reach) -> Object {
-        let listens = reach == Reach::Listens;
-        let subscribes = listens
-            && self.era == ChildEra::Legacy
-            && Method::named("resources/subscribe").is_some();
+    fn capabilities(&self) -> Object {
         let mut served = Object::default();
-        for (name, method) in [
-            ("tools", "tools/list"),
-            ("prompts", "prompts/list"),
-            ("resources", "resources/list"),
-            ("completions", "completion/complete"),
-        ] {
+        for name in ["tools", "prompts", "resources", "completions"] {
             let Some(Json::Object(capability)) = self.capabilities.get(name) else { continue };
-            if Method::named(method).is_none() {
-                continue;
-            }
             let mut capability = capability.clone();
-            if !listens {
-                capability.remove("listChanged");
-            }
-            if !subscribes {
+            // A modern child would have to be asked again for each resource.
+            if self.era == ChildEra::Modern {
                 capability.remove("subscribe");
             }
             served.set(name, Json::Object(capability));
         }
         served
     }
-}
-
-/// How news reaches a caller.
-#[derive(PartialEq, Eq)]
-enum Reach {
-    /// On the stream of a legacy session.
-    Listens,
-    /// Not at all: the modern era's `subscriptions/listen` is not served.
-    Asks,
 }
 
 fn is_listed(list: Option<&Json>, word: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -10,7 +10,18 @@ use futures::{Stream, stream};
 use tokio::sync::broadcast;
 
 use super::{CallerKey, wire};
-use crate::rejection::Rejection;
+use crate::{
+    message::json::{Json, Object},
+    rejection::Rejection,
+};
+
+/// What the child says without being asked.
+#[derive(Debug, Clone)]
+pub(super) struct News {
+    pub(super) method: Arc<str>,
+    /// The resource that has changed.
+    uri: Option<Arc<str>>,
+}
 
 /// Listening callers and subscriptions; they outlive the child.
 #[derive(Default)]
@@ -19,7 +30,7 @@ pub(super) struct Listeners(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     // One channel a caller and one reader a channel: who is slow loses the oldest and delays nobody.
-    ears: HashMap<CallerKey, broadcast::Sender<Bytes>>,
+    ears: HashMap<CallerKey, broadcast::Sender<News>>,
     subscriptions: HashMap<CallerKey, BTreeSet<String>>,
 }
 
@@ -30,8 +41,20 @@ pub(super) enum Subscribed {
     Joined,
 }
 
+impl News {
+    /// As an event, which says to which subscription it belongs (MCP 2026-07-28).
+    pub(super) fn event(&self, subscription: Option<&Json>) -> Bytes {
+        let mut params = self.uri.as_deref().map(wire::of_uri);
+        if let Some(id) = subscription {
+            let params = params.get_or_insert_with(Object::default);
+            wire::set_meta(params, META_SUBSCRIPTION, id.clone());
+        }
+        wire::event(&wire::notification(&self.method, params))
+    }
+}
+
 impl Listeners {
-    pub(super) fn listen(&self, caller: &CallerKey) -> impl Stream<Item = Bytes> + use<> {
+    pub(super) fn listen(&self, caller: &CallerKey) -> impl Stream<Item = News> + use<> {
         let (sender, receiver) = broadcast::channel(MAX_EVENTS);
         let mut table = self.table();
         table.ears.retain(|_, sender| sender.receiver_count() > 0);
@@ -44,21 +67,21 @@ impl Listeners {
 
     /// A notification for everybody, such as a changed list; it says no more than its name.
     pub(super) fn tell_all(&self, method: &str) {
-        let event = wire::event(&wire::notification(method, None));
+        let news = News { method: method.into(), uri: None };
         for sender in self.table().ears.values() {
             // One that nobody reads is forgotten with the next listener.
-            drop(sender.send(event.clone()));
+            drop(sender.send(news.clone()));
         }
     }
 
     /// A resource has changed; its subscribers hear of it.
     pub(super) fn tell_subscribers(&self, uri: &str) {
         let method = "notifications/resources/updated";
-        let event = wire::event(&wire::notification(method, Some(wire::of_uri(uri))));
+        let news = News { method: method.into(), uri: Some(uri.into()) };
         let table = self.table();
         let theirs = table.subscriptions.iter().filter(|(_, uris)| uris.contains(uri));
         for sender in theirs.filter_map(|(caller, _)| table.ears.get(caller)) {
-            drop(sender.send(event.clone()));
+            drop(sender.send(news.clone()));
         }
     }
 
@@ -121,10 +144,10 @@ impl Table {
 }
 
 /// The next that has not been lost; nothing after the last.
-pub(super) async fn next(receiver: &mut broadcast::Receiver<Bytes>) -> Option<Bytes> {
+pub(super) async fn next<T: Clone>(receiver: &mut broadcast::Receiver<T>) -> Option<T> {
     loop {
         match receiver.recv().await {
-            Ok(bytes) => return Some(bytes),
+            Ok(said) => return Some(said),
             Err(broadcast::error::RecvError::Lagged(lost)) => {
                 tracing::debug!(lost, "a slow listener has lost events");
             }
@@ -133,6 +156,7 @@ pub(super) async fn next(receiver: &mut broadcast::Receiver<Bytes>) -> Option<By
     }
 }
 
+pub(super) const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 /// More than arrive while a network stalls.
 const MAX_EVENTS: usize = 64;
 /// Of one caller; a client subscribes to what it shows.

@@ -134,3 +134,32 @@ async fn a_modern_child_is_asked_to_tell_of_changes() {
     server.stop().await;
     assert!(events.next().await.is_none(), "nobody listens to one who has gone");
 }
+
+#[tokio::test]
+async fn a_modern_caller_hears_what_it_asked_for_for_as_long_as_it_listens() {
+    let Some(server) = child("legacy") else { return };
+    let wanted = r#"{"notifications":{"promptsListChanged":true,"toolsListChanged":false,
+        "resourceSubscriptions":["a:1","no:such"]}}"#;
+    let Ok(Reply::Events(mut events)) =
+        ask(&server, &alice(), MODERN, ("\"s\"", "subscriptions/listen", wanted)).await
+    else {
+        panic!("no events")
+    };
+    let first = next(&mut events).await;
+    assert!(first.contains(r#""method":"notifications/subscriptions/acknowledged""#), "{first}");
+    assert!(
+        first.contains(r#"{"promptsListChanged":true,"resourceSubscriptions":["a:1"]}"#),
+        "{first}"
+    );
+    let params = r#"{"name":"announce","arguments":{"uris":["b:1","a:1"],"many":1}}"#;
+    call_tool(&server, LEGACY, "1", params).await;
+    let heard = [next(&mut events).await, next(&mut events).await];
+    assert!(heard.iter().any(|event| event.contains(r#""uri":"a:1""#)), "{heard:?}");
+    assert!(heard.iter().any(|event| event.contains("prompts/list_changed")), "{heard:?}");
+    for event in &heard {
+        assert!(event.contains(r#""io.modelcontextprotocol/subscriptionId":"s""#), "{event}");
+    }
+    drop(events);
+    let heard = heard_until(&server, |heard| heard.contains("-a:1")).await;
+    assert!(heard.contains("+a:1"), "{heard}");
+}
