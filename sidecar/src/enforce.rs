@@ -88,12 +88,14 @@ async fn decide_then_forward(
     let message = message(enforcer, head, body, record).await?;
 
     // Is what it names theirs?  (sessions, tasks, streams)
-    let message = message.owned_by(&Owner::of(&claims), &enforcer.seals)?;
+    let owner = Owner::of(&claims);
+    let message = message.owned_by(&owner, &enforcer.seals)?;
     record.message(&message);
 
     // May they?  (Cedar: principal, action, resource, context)
     let policies = enforcer.policies.current();
-    let revision = Revision::of(enforcer, (&policies, &claims), &message, record.request_id());
+    let revision =
+        Revision::of(enforcer, (&policies, &claims, owner), &message, record.request_id());
     let authorized = policies.authorize(&claims, message)?;
 
     // Only now, and on record, can anything leave this process.

@@ -27,6 +27,8 @@ mod footprint;
 mod foreign_clients;
 /// Identity providers that know nothing of the gate.
 mod foreign_issuers;
+/// Whoever answers in the issuer's place is not believed.
+mod hostile_issuers;
 /// The issuer refuses what it should.
 mod issuer;
 /// Several issuers, each with keys, rules and claims of its own.

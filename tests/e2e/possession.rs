@@ -194,6 +194,49 @@ async fn a_proof_counts_once_and_a_stolen_token_not_at_all() {
 }
 
 #[tokio::test]
+async fn of_one_proof_sent_twenty_times_at_once_one_counts() {
+    let forge = Forge::new();
+    let stack = Stack::start().await;
+    let holder = Holder::of(&stack, &forge, "ec");
+    for _ in 0..5 {
+        let proof = [holder.proof(&holder.header(), &holder.claims())];
+        let replies = futures::future::join_all((0..20).map(|_| holder.with(&proof))).await;
+        let passed = replies.iter().filter(|reply| reply.status == 200).count();
+        let replayed = replies.iter().filter(|reply| reply.status != 200);
+        assert_eq!(passed, 1);
+        replayed.for_each(|reply| assert_eq!(reply.reason(), "replayed-proof"));
+    }
+    stack.finish().await;
+}
+
+#[tokio::test]
+async fn a_proof_that_is_oversized_or_says_a_thing_twice_is_none() {
+    let forge = Forge::new();
+    let stack = Stack::start().await;
+    let holder = Holder::of(&stack, &forge, "ec");
+    let before = stack.spy().mark();
+    let mut padded = holder.claims();
+    padded["padding"] = json!("x".repeat(8 * 1024));
+    let oversized = holder.proof(&holder.header(), &padded);
+    let twice = |text: String, name: &str, value: &str| {
+        text.replacen('{', &format!("{{{name:?}:{value:?},"), 1)
+    };
+    let (header, claims) = (holder.header().to_string(), holder.claims().to_string());
+    let doubled_claim = twice(claims.clone(), "htm", "GET");
+    let doubled_header = twice(header.clone(), "alg", "none");
+    for proof in [
+        oversized,
+        forge.sign(Signer::Ec, &header, &doubled_claim),
+        forge.sign(Signer::Ec, &doubled_header, &claims),
+    ] {
+        let reply = holder.with(&[proof]).await;
+        assert_eq!((reply.status.as_u16(), reply.reason().as_str()), (401, "invalid-proof"));
+    }
+    assert_eq!(stack.spy().mark(), before, "the upstream saw something");
+    stack.finish().await;
+}
+
+#[tokio::test]
 async fn bindings_that_nobody_can_check_refuse_the_token() {
     let stack = Stack::start().await;
     for cnf in [

@@ -109,7 +109,7 @@ impl ResultOutline<'_> {
 impl Revision {
     pub(crate) fn of(
         enforcer: &Enforcer,
-        (policies, claims): (&Arc<Policies>, &Arc<Claims>),
+        (policies, claims, owner): (&Arc<Policies>, &Arc<Claims>, Owner),
         message: &Message,
         request_id: Uuid,
     ) -> Self {
@@ -122,7 +122,7 @@ impl Revision {
         Self {
             policies: Arc::clone(policies),
             claims: Arc::clone(claims),
-            owner: Owner::of(claims),
+            owner,
             seals: Arc::clone(&enforcer.seals),
             remembered: enforcer.remembered.clone(),
             upstream: Arc::clone(&enforcer.upstream),
