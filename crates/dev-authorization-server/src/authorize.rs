@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{RawQuery, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -38,13 +38,9 @@ pub(crate) fn routes() -> Router<Arc<Issuer>> {
 /// Shows the page that comes next; changes nothing.
 async fn authorize(
     State(issuer): State<Arc<Issuer>>,
-    RawQuery(query): RawQuery,
+    request: AuthorizationRequest,
     headers: HeaderMap,
 ) -> Response {
-    let request = match AuthorizationRequest::read(&issuer, query).await {
-        Ok(request) => request,
-        Err(refused) => return refused.answer(&issuer),
-    };
     let browser = match Browser::of(&headers) {
         Ok(browser) => browser,
         Err(error) => return crate::refusal::Refusal::from(error).into_response(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{RawQuery, State},
+    extract::State,
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
@@ -46,14 +46,10 @@ pub(super) fn page(
 /// `POST /authorize/consent`: 303 back to the client, with a code or without.
 pub(super) async fn decide(
     State(issuer): State<Arc<Issuer>>,
-    RawQuery(query): RawQuery,
+    request: AuthorizationRequest,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let request = match AuthorizationRequest::read(&issuer, query).await {
-        Ok(request) => request,
-        Err(refused) => return refused.answer(&issuer),
-    };
     match decided(&issuer, &request, &headers, &body) {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),

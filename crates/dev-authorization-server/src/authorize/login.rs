@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Bytes,
-    extract::{RawQuery, State},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -46,14 +46,10 @@ pub(super) fn page(
 /// `POST /authorize/sign-in`: 303 to the next page, or the same page with a word on why not.
 pub(super) async fn sign_in(
     State(issuer): State<Arc<Issuer>>,
-    RawQuery(query): RawQuery,
+    request: AuthorizationRequest,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let request = match AuthorizationRequest::read(&issuer, query).await {
-        Ok(request) => request,
-        Err(refused) => return refused.answer(&issuer),
-    };
     match attempt(&issuer, &request, &headers, &body).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),

@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::{
+    extract::{FromRequestParts, RawQuery},
+    http::request::Parts,
+    response::Response,
+};
+
 use super::response::{Refused, ReturnAddress};
 use crate::{clients::Client, issuer::Issuer, parameters::Parameters, scopes::Scopes};
 
@@ -30,8 +36,20 @@ pub(super) enum Prompt {
     None,
 }
 
+impl FromRequestParts<Arc<Issuer>> for AuthorizationRequest {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, issuer: &Arc<Issuer>) -> Result<Self, Response> {
+        let RawQuery(query) = match RawQuery::from_request_parts(head, issuer).await {
+            Ok(query) => query,
+            Err(never) => match never {},
+        };
+        Self::read(issuer, query).await.map_err(|refused| refused.answer(issuer))
+    }
+}
+
 impl AuthorizationRequest {
-    pub(super) async fn read(issuer: &Issuer, query: Option<String>) -> Result<Self, Refused> {
+    async fn read(issuer: &Issuer, query: Option<String>) -> Result<Self, Refused> {
         let query = query.unwrap_or_default();
         if query.len() > MAX_QUERY_BYTES {
             return Err(Refused::ToPerson("The request is too long."));
