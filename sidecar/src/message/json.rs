@@ -44,6 +44,8 @@ pub(crate) enum JsonFault {
     RepeatedName,
     /// Two names differ in case alone; some readers take them for one.
     NamesDifferInCase,
+    /// A member is named `__proto__`, which is no member to JavaScript.
+    PrototypeName,
 }
 
 impl Json {
