@@ -15,6 +15,8 @@ mod architecture;
 mod client_documents;
 /// The official conformance suite, through the gate and past it.
 mod conformance;
+/// Whatever the gate admits, official SDKs read as the gate does.
+mod differential;
 /// What was promised survives a kill.
 mod durability;
 /// Connections, hosts and origins.
