@@ -35,6 +35,8 @@ mod issuer;
 mod issuers;
 /// Issuers: keys that are missing, rotated, asked for in vain.
 mod keys;
+/// How gates and proxies elsewhere were passed by.
+mod known_bypasses;
 /// Lists hold what their reader may use.
 mod lists;
 /// Editing a policy file changes what is allowed.
