@@ -122,6 +122,12 @@ impl RequestId {
         usable.then_some(Self(json))
     }
 
+    /// Whether it is no number with a fraction or an exponent, also where its value is whole: some
+    /// readers take no id for `1.0`, and hence the request for a notification.
+    fn is_plain(&self) -> bool {
+        !matches!(&self.0, Json::Number(number) if !number.is_integer_literal())
+    }
+
     pub(crate) fn as_json(&self) -> &Json {
         &self.0
     }

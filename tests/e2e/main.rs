@@ -15,6 +15,8 @@ mod architecture;
 mod client_documents;
 /// The official conformance suite, through the gate and past it.
 mod conformance;
+/// Whatever the gate admits, official SDKs read as the gate does.
+mod differential;
 /// What was promised survives a kill.
 mod durability;
 /// Connections, hosts and origins.
@@ -35,6 +37,8 @@ mod issuer;
 mod issuers;
 /// Issuers: keys that are missing, rotated, asked for in vain.
 mod keys;
+/// How gates and proxies elsewhere were passed by.
+mod known_bypasses;
 /// Lists hold what their reader may use.
 mod lists;
 /// Editing a policy file changes what is allowed.

@@ -31,6 +31,8 @@ pub struct Sent {
     pub headers: HeaderMap,
     /// Its body; null when there is none.
     pub body: Value,
+    /// Its body as it was written.
+    pub bytes: Vec<u8>,
 }
 
 impl fmt::Debug for Scripted {
@@ -50,12 +52,17 @@ impl Scripted {
         let own = self.clone();
         Router::new().fallback(any(move |request: Request<Body>| async move {
             let (head, body) = request.into_parts();
-            let body = to_bytes(body, 1 << 20).await.unwrap();
-            let body = serde_json::from_slice(&body).unwrap_or_default();
-            let sent = Sent { http_method: head.method, headers: head.headers, body };
+            let bytes = to_bytes(body, 1 << 20).await.unwrap().to_vec();
+            let body = serde_json::from_slice(&bytes).unwrap_or_default();
+            let sent = Sent { http_method: head.method, headers: head.headers, body, bytes };
             own.sent.lock().unwrap().push(sent.clone());
             (own.answer)(&sent)
         }))
+    }
+
+    /// What was sent since it was last taken.
+    pub fn take_sent(&self) -> Vec<Sent> {
+        std::mem::take(&mut self.sent.lock().unwrap())
     }
 
     /// What was sent so far.

@@ -45,7 +45,10 @@ impl Envelope {
         }
         let id = match id {
             None => None,
-            Some(id) => Some(RequestId::from_json(id).ok_or(Rejection::NotAMessage)?),
+            Some(id) => {
+                let id = RequestId::from_json(id).filter(RequestId::is_plain);
+                Some(id.ok_or(Rejection::NotAMessage)?)
+            }
         };
         if id.is_none() && matches!(content, Enclosed::Answer { .. }) {
             return Err(Rejection::NotAMessage);

@@ -44,6 +44,8 @@ pub(crate) enum JsonFault {
     RepeatedName,
     /// Two names differ in case alone; some readers take them for one.
     NamesDifferInCase,
+    /// A member is named `__proto__`, which is no member to JavaScript.
+    PrototypeName,
 }
 
 impl Json {
@@ -137,6 +139,11 @@ impl Object {
 }
 
 impl Number {
+    /// Whether it is written without fraction and exponent.
+    pub(crate) fn is_integer_literal(&self) -> bool {
+        self.0.bytes().all(|b| matches!(b, b'-' | b'0'..=b'9'))
+    }
+
     /// The value times ten to the power of `places`, when that is a whole number in 64 bits.
     ///
     /// Exact: `scaled(0)` of `3.0` and of `30e-1` is 3, of `3.5` it is nothing.

@@ -130,6 +130,8 @@ fn what_is_not_one_message_is_refused() {
         (r#"{"jsonrpc":2.0,"id":1,"method":"ping"}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1.0,"method":"ping"}"#, "not-a-message"),
+        (r#"{"jsonrpc":"2.0","id":1e2,"method":"ping"}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","method":"ping"}"#, "not-a-message"),
         (r#"{"jsonrpc":"2.0","id":1,"method":"notifications/initialized"}"#, "not-a-message"),

@@ -106,6 +106,7 @@ impl JsonFault {
             Self::NumberTooLong => "a number has too many digits",
             Self::RepeatedName => "an object repeats a name",
             Self::NamesDifferInCase => "two names of an object differ in case alone",
+            Self::PrototypeName => "a member is named `__proto__`",
         }
     }
 }

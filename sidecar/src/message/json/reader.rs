@@ -238,6 +238,9 @@ struct Names {
 impl Names {
     fn admit(&mut self, name: &str, members: &[(String, Json)]) -> Result<(), JsonFault> {
         let twins = self.twins;
+        if twins == Twins::Refused && name == PROTOTYPE {
+            return Err(JsonFault::PrototypeName);
+        }
         let key = |name| match twins {
             Twins::Refused => fold(name),
             Twins::Distinct => Cow::Borrowed(name),
@@ -269,6 +272,9 @@ pub(super) fn fold(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect())
 }
 
+/// What JavaScript's objects inherit from: some readers leave such a member out, some merge it into
+/// whatever they hold.
+const PROTOTYPE: &str = "__proto__";
 /// Deeper than any honest message, far above the stack's bottom for every reader after this one.
 pub(super) const MAX_DEPTH: usize = 64;
 /// Longer than any honest number; keeps arithmetic on digits short.

@@ -29,6 +29,8 @@ fn ambiguous_text_is_refused() {
         (r#"{"name":1,"Name":2}"#, JsonFault::NamesDifferInCase),
         (r#"{"params":1,"param\u017f":2}"#, JsonFault::NamesDifferInCase),
         (r#"{"k":1,"\u212a":2}"#, JsonFault::NamesDifferInCase),
+        (r#"{"__proto__":1}"#, JsonFault::PrototypeName),
+        (r#"[{"a":{"\u005f_proto__":null}}]"#, JsonFault::PrototypeName),
         (r#""\ud800""#, JsonFault::LoneSurrogate),
         (r#""\ud800\u0041""#, JsonFault::LoneSurrogate),
         (r#""\udc00""#, JsonFault::LoneSurrogate),

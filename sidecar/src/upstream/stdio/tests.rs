@@ -148,13 +148,13 @@ async fn a_message_that_was_permitted_arrives_as_it_was_written() {
     let Some(server) = child("legacy") else { return };
     let mut headers = http::HeaderMap::new();
     headers.insert("content-type", http::HeaderValue::from_static("application/json"));
-    let body = br#"{"jsonrpc":"2.0","id":1e2,"method":"tools/call",
+    let body = br#"{"jsonrpc":"2.0","id":-0,"method":"tools/call",
         "params":{"name":"echo","arguments":{"price":1.50},"_meta":{"progressToken":"t","x":1}}}"#;
     let envelope = crate::message::Envelope::read(&headers, body).unwrap();
     let message = envelope.confirmed_by(&headers).unwrap();
     let Ok(Reply::Json(answer)) = server.exchange(&message, &alice()).await else { panic!() };
     let answer = text_of(answer);
-    assert!(answer.starts_with(r#"{"jsonrpc":"2.0","id":1e2,"result":"#), "{answer}");
+    assert!(answer.starts_with(r#"{"jsonrpc":"2.0","id":-0,"result":"#), "{answer}");
     // The second request of this connection.
     assert!(answer.contains(r#""id":2,"method":"tools/call""#), "{answer}");
     assert!(answer.contains(r#""_meta":{"x":1,"progressToken":2}"#), "{answer}");

@@ -116,8 +116,8 @@ async fn what_is_about_the_connection_is_answered_by_the_gate() {
     // Nothing is started for it.
     let server = StdioServer::new(command("/no/such/program", &[]), &limits());
     for method in ["ping", "logging/setLevel"] {
-        let answer = ask_json(&server, LEGACY, ("1.0", method, r#"{"level":"debug"}"#)).await;
-        assert_eq!(answer, r#"{"jsonrpc":"2.0","id":1.0,"result":{}}"#);
+        let answer = ask_json(&server, LEGACY, ("-0", method, r#"{"level":"debug"}"#)).await;
+        assert_eq!(answer, r#"{"jsonrpc":"2.0","id":-0,"result":{}}"#);
     }
     for method in ["notifications/initialized", "notifications/cancelled", "notifications/progress"]
     {
