@@ -3,6 +3,7 @@
 
 mod asked_back;
 mod list;
+mod outline;
 mod pump;
 mod revision;
 mod sse;
@@ -15,13 +16,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     config::Limits,
     message::{Form, mirrored},
     rejection::Rejection,
     session::Kind,
+    slots::Slot,
 };
 use pump::{WhenGone, pumped};
 pub(crate) use revision::Revision;
@@ -37,7 +38,7 @@ pub(crate) async fn relay(
     upstream: Response<Body>,
     revision: Revision,
     limits: &Limits,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) -> Result<Response<Body>, Rejection> {
     let (head, body) = upstream.into_parts();
     if revision.method.form != Form::Request && revision.method.form != Form::Listening {
@@ -66,7 +67,11 @@ pub(crate) async fn relay(
         {
             let bytes = whole(body, limits).await?;
             match revision.require_error(&bytes) {
-                Ok(()) => answer(head.status, Some("application/json"), Body::from(bytes)),
+                Ok(()) => {
+                    let body = at_their_pace(bytes, limits, slot);
+                    answer(head.status, Some("application/json"), body)
+                }
+                Err(asked @ Rejection::QuestionDenied { .. }) => return Err(asked),
                 Err(_) => return Err(refused(head.status, &revision)),
             }
         }
@@ -99,7 +104,9 @@ fn refused(status: StatusCode, revision: &Revision) -> Rejection {
     let other_era = revision.era.is_modern() || revision.method.form != Form::Request;
     match status {
         StatusCode::NOT_FOUND if in_session => Rejection::UnknownSession,
-        StatusCode::METHOD_NOT_ALLOWED if revision.method.form != Form::Request => {
+        StatusCode::METHOD_NOT_ALLOWED
+            if matches!(revision.method.form, Form::Listening | Form::Ending) =>
+        {
             Rejection::NotPost
         }
         _ if !other_era => Rejection::UpstreamStatus,
@@ -124,7 +131,7 @@ fn minted_session(
     }
     let minted = mirrored::single(headers, mirrored::SESSION);
     let Some(id) = minted.map_err(|_| Rejection::UpstreamAnswer)? else { return Ok(None) };
-    let sealed = revision.seals.seal(Kind::Session, &revision.owner, "", &[&id]);
+    let sealed = revision.sealed(Kind::Session, "", &[&id])?;
     HeaderValue::try_from(sealed).map(Some).map_err(|_| Rejection::UpstreamAnswer)
 }
 
@@ -160,7 +167,7 @@ async fn whole(body: Body, limits: &Limits) -> Result<Bytes, Rejection> {
 }
 
 /// A body that is at hand. A short one needs nobody to wait for its reader.
-fn at_their_pace(bytes: Bytes, limits: &Limits, slot: OwnedSemaphorePermit) -> Body {
+fn at_their_pace(bytes: Bytes, limits: &Limits, slot: Slot) -> Body {
     if bytes.len() <= PIECE_BYTES {
         return Body::from(bytes);
     }

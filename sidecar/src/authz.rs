@@ -85,7 +85,7 @@ impl Policies {
     ) -> Result<Authorized<Message>, Rejection> {
         let permitted = |message, by| Ok(Authorized { value: message, determining_policies: by });
         // Without these no client speaks at all, so they are for everyone who has a token.
-        if let Some(by) = handshake(message.method().name) {
+        if let Some(by) = handshake(message.method()) {
             return permitted(message, vec![by.to_owned()]);
         }
         let target = message.target();
@@ -93,6 +93,8 @@ impl Policies {
             return Err(absent(message.method(), target));
         };
         self.require_usable_task(claims, &message)?;
+        self.require_resumable(claims, &message)?;
+        self.require_answerable_questions(claims, &message)?;
         let asked = AccessRequest { principal: Principal::of(claims), action, target };
         let context = match action.context(message.arguments()) {
             Ok(context) => context,
@@ -140,6 +142,28 @@ impl Policies {
         }
         tracing::debug!(tool, "a task of a tool that is no longer the caller's to use");
         Err(Rejection::Denied { policies: Vec::new() })
+    }
+
+    /// A stream is taken up again by whom may still ask what it answers.
+    fn require_resumable(&self, claims: &Claims, message: &Message) -> Result<(), Rejection> {
+        let Some(origin) = &message.route().origin else { return Ok(()) };
+        if self.shows(claims, origin.method.name, origin.target())? {
+            return Ok(());
+        }
+        Err(Rejection::Denied { policies: Vec::new() })
+    }
+
+    /// A question is answered by whom it may be put to.
+    fn require_answerable_questions(
+        &self,
+        claims: &Claims,
+        message: &Message,
+    ) -> Result<(), Rejection> {
+        let may = |method: &&Method| self.permits(claims, method.name, Target::Server);
+        match message.answering().iter().find(|method| !may(method)) {
+            None => Ok(()),
+            Some(method) => Err(Rejection::QuestionDenied { method: method.name.to_owned() }),
+        }
     }
 
     /// A denial in the caller's terms: which scopes would do, else no, else as if it were absent.
@@ -265,12 +289,13 @@ fn absent(method: &Method, target: Target<'_>) -> Rejection {
 
 /// What stands in records where a policy id stands otherwise, for the messages with which a client
 /// finds out in which era to speak and opens the conversation.
-fn handshake(method: &str) -> Option<&'static str> {
-    match method {
+fn handshake(method: &Method) -> Option<&'static str> {
+    match method.name {
         "server/discover" => Some("built-in:server-discover"),
         "initialize" => Some("built-in:initialize"),
         "notifications/initialized" => Some("built-in:initialized"),
         "session/end" => Some("built-in:session-end"),
+        "ping" if method.form == Form::Response => Some("built-in:pong"),
         _ => None,
     }
 }

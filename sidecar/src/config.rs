@@ -131,6 +131,7 @@ pub(crate) struct Limits {
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_peer: usize,
     pub(crate) max_concurrent_requests: usize,
+    pub(crate) max_concurrent_requests_per_principal: usize,
     pub(crate) max_answer_bytes: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) connect_timeout: Duration,

@@ -6,7 +6,7 @@ use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
     answer::{self, Revision},
@@ -18,6 +18,7 @@ use crate::{
     neighbours::Neighbours,
     rejection::{Manner, Rejection},
     session::{Owner, Remembered, Seals},
+    slots::Slots,
     token::{BearerToken, TokenVerifier},
     upstream::Upstream,
 };
@@ -40,12 +41,12 @@ pub(crate) struct Enforcer {
     /// Says `true` when the gate is about to stop.
     pub(crate) closing: watch::Sender<bool>,
     /// One for each verified caller's request, from then to the end of its answer.
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: Slots,
 }
 
 /// Answers one request to the MCP endpoint and leaves one decision on record.
 pub(crate) async fn enforce(
-    enforcer: &Enforcer,
+    enforcer: &Arc<Enforcer>,
     request: Request<Body>,
     peer: SocketAddr,
 ) -> Response<Body> {
@@ -70,7 +71,7 @@ pub(crate) async fn enforce(
 
 /// The questions, in the order in which an auditor asks them.
 async fn decide_then_forward(
-    enforcer: &Enforcer,
+    enforcer: &Arc<Enforcer>,
     head: &Parts,
     body: &mut Option<Body>,
     record: &mut OpenRecord,
@@ -81,21 +82,19 @@ async fn decide_then_forward(
     let token = BearerToken::from_request(&head.uri, &head.headers)?;
     let claims = enforcer.verifier.verify(token, head).await?;
     record.caller(&claims);
-    let slots = Arc::clone(&enforcer.slots);
-    let slot = slots.try_acquire_owned().map_err(|_| Rejection::Overloaded)?;
+    let owner = Owner::of(&claims);
+    let slot = enforcer.slots.take(&owner).ok_or(Rejection::Overloaded)?;
 
     // What do they ask?  (MCP 2026-07-28: the headers repeat the body)
     let message = message(enforcer, head, body, record).await?;
 
     // Is what it names theirs?  (sessions, tasks, streams)
-    let owner = Owner::of(&claims);
     let message = message.owned_by(&owner, &enforcer.seals)?;
     record.message(&message);
 
     // May they?  (Cedar: principal, action, resource, context)
     let policies = enforcer.policies.current();
-    let revision =
-        Revision::of(enforcer, (&policies, &claims, owner), &message, record.request_id());
+    let revision = Revision::of(enforcer, (&claims, owner), &message, record.request_id());
     let authorized = policies.authorize(&claims, message)?;
 
     // Only now, and on record, can anything leave this process.
@@ -118,7 +117,9 @@ async fn message(
     record: &mut OpenRecord,
 ) -> Result<Message, Rejection> {
     if head.method != Method::POST {
-        return Message::without_body(&head.method, &head.headers);
+        let message = Message::without_body(&head.method, &head.headers)?;
+        record.message(&message);
+        return Ok(message);
     }
     let body = body.take().unwrap_or_default();
     let body = read_body(body, &head.headers, &enforcer.limits).await?;

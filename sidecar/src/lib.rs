@@ -30,6 +30,7 @@ mod metadata;
 mod neighbours;
 mod rejection;
 mod session;
+mod slots;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
@@ -40,7 +41,7 @@ mod vectors;
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
 
 use tokio::{
-    sync::{Semaphore, broadcast, watch},
+    sync::{broadcast, watch},
     task::JoinSet,
 };
 
@@ -63,6 +64,7 @@ use neighbours::Neighbours;
 use rejection::Manner;
 pub use session::UnusableSealingKey;
 use session::{Remembered, Seals};
+use slots::Slots;
 use token::{Revocations, TokenVerifier};
 use upstream::Upstream;
 
@@ -130,14 +132,20 @@ impl Gate {
             policies: PolicyStore::load(config)?,
             ledger: Ledger::new(),
             upstream: Arc::new(Upstream::new(config)?),
-            seals: Arc::new(Seals::new(config.sealing_key.as_deref())?),
+            seals: Arc::new(Seals::new(
+                config.sealing_key.as_deref(),
+                config.resource.identifier(),
+            )?),
             remembered: Remembered::new(),
             elicitation_origins: config.answers.elicitation_origins.clone().into(),
             metadata: ResourceMetadata::new(config),
             manner: Manner { style: config.answers.refusals, policies: config.answers.policies },
             limits: Arc::new(config.limits.clone()),
             closing: watch::Sender::new(false),
-            slots: Arc::new(Semaphore::new(config.limits.max_concurrent_requests)),
+            slots: Slots::new(
+                config.limits.max_concurrent_requests,
+                config.limits.max_concurrent_requests_per_principal,
+            ),
         };
         for key_set in enforcer.verifier.key_sets() {
             if let Err(cause) = key_set.fetch_first().await? {

@@ -19,7 +19,7 @@ use http::{HeaderName, HeaderValue};
 pub(crate) use envelope::Envelope;
 pub(crate) use era::{Era, ProtocolVersion};
 pub(crate) use method::{Form, Method, TargetKind};
-pub(crate) use ownership::{sealed_state, sealed_task};
+pub(crate) use ownership::{RequestState, sealed_task};
 
 use json::{Json, Object};
 
@@ -43,6 +43,8 @@ pub struct Message {
     /// What `Mcp-Name` says upstream.
     mirror: Option<String>,
     params_in_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The questions of the upstream's that it answers.
+    answering: Vec<&'static Method>,
 }
 
 /// What a message carries.
@@ -69,8 +71,20 @@ pub(crate) struct Route {
 pub(crate) struct Origin {
     pub(crate) id: RequestId,
     pub(crate) method: &'static Method,
-    /// The tool that was called.
-    pub(crate) tool: Option<String>,
+    /// The tool that was called, the prompt or the resource.
+    pub(crate) target: Option<String>,
+}
+
+impl Origin {
+    /// What was asked about.
+    pub(crate) fn target(&self) -> Target<'_> {
+        match (self.method.target, self.target.as_deref()) {
+            (TargetKind::Tool | TargetKind::Task, Some(name)) => Target::Tool(name),
+            (TargetKind::Prompt, Some(name)) => Target::Prompt(name),
+            (TargetKind::Resource, Some(uri)) => Target::Resource(uri),
+            _ => Target::Server,
+        }
+    }
 }
 
 /// What a message acts on.
@@ -94,13 +108,6 @@ impl fmt::Debug for Message {
 }
 
 impl<'a> Target<'a> {
-    pub(crate) fn tool(self) -> Option<&'a str> {
-        match self {
-            Self::Tool(name) => Some(name),
-            _ => None,
-        }
-    }
-
     /// What kind of thing it is and what it is called; nothing for the server itself.
     pub(crate) fn named(self) -> Option<(TargetKind, &'a str)> {
         match self {
@@ -139,6 +146,11 @@ impl RequestId {
         String::from_utf8(out).unwrap_or_default()
     }
 
+    /// The id of a request of the upstream's, which is to be sealed.
+    pub(crate) fn from_upstream(text: &str) -> Option<Self> {
+        Self::from_text(text).filter(|_| text.len() <= MAX_UPSTREAM_ID_BYTES)
+    }
+
     /// What [`Self::to_text`] wrote.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         Self::from_json(Json::read(text.as_bytes()).ok()?)
@@ -166,7 +178,13 @@ impl Message {
             route,
             mirror: None,
             params_in_headers: Vec::new(),
+            answering: Vec::new(),
         }
+    }
+
+    /// The questions of the upstream's that it answers beside what it asks.
+    pub(crate) fn answering(&self) -> &[&'static Method] {
+        &self.answering
     }
 
     pub(crate) fn id(&self) -> Option<&RequestId> {
@@ -274,6 +292,7 @@ const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 pub(crate) const META_RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 /// Ids are echoed; longer ones than any client sends are not, but for sealed ones.
 const MAX_ID_BYTES: usize = 1024;
+const MAX_UPSTREAM_ID_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests;

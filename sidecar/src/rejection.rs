@@ -169,9 +169,8 @@ impl Rejection {
             Self::Json(JsonFault::TooManyValues) => "too-many-values",
             Self::Json(JsonFault::NumberTooLong) => "number-too-long",
             Self::Json(JsonFault::RepeatedName) => "repeated-name",
-            Self::Json(JsonFault::NamesDifferInCase | JsonFault::PrototypeName) => {
-                "ambiguous-names"
-            }
+            Self::Json(JsonFault::NamesDifferInCase) => "ambiguous-names",
+            Self::Json(JsonFault::PrototypeName) => "ambiguous-names",
             Self::Batch => "batch",
             Self::NotAMessage => "not-a-message",
             Self::UnexpectedResponse => "unexpected-response",

@@ -15,7 +15,6 @@ use aws_lc_rs::{
     rand,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use moka::sync::Cache;
 
 use crate::token::Claims;
@@ -39,8 +38,12 @@ pub(crate) enum Kind {
     Event,
 }
 
-/// Seals and opens.
-pub(crate) struct Seals(LessSafeKey);
+/// Seals and opens, for one gate.
+pub(crate) struct Seals {
+    key: LessSafeKey,
+    /// Gates that share a key open each other's only if they guard the same resource.
+    resource: String,
+}
 
 /// Ids that turn up outside of an answer, and to whom they belong. What is forgotten is not
 /// relayed; nothing else depends on it.
@@ -85,6 +88,18 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// As long as what is sealed may be: ids are short, states are a server's own notes.
+    fn most_bytes(self) -> usize {
+        match self {
+            Self::Session | Self::Task | Self::Request => 512,
+            // With the target of the request that its stream answers.
+            Self::Event => 9 * 1024,
+            Self::State => MAX_SEALED_BYTES / 2,
+        }
+    }
+}
+
 impl std::fmt::Debug for Seals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Seals")
@@ -93,7 +108,7 @@ impl std::fmt::Debug for Seals {
 
 impl Seals {
     /// With the key in a file, which instances share, or a new one that ends with this process.
-    pub(crate) fn new(file: Option<&Path>) -> Result<Self, UnusableSealingKey> {
+    pub(crate) fn new(file: Option<&Path>, resource: &str) -> Result<Self, UnusableSealingKey> {
         let unusable = |cause: String| UnusableSealingKey {
             path: file.unwrap_or(Path::new("")).to_owned(),
             cause,
@@ -112,19 +127,30 @@ impl Seals {
             }
         }
         let key = UnboundKey::new(&AES_256_GCM_SIV, &key).map_err(|e| unusable(e.to_string()))?;
-        Ok(Self(LessSafeKey::new(key)))
+        Ok(Self { key: LessSafeKey::new(key), resource: resource.to_owned() })
     }
 
-    /// Seals `parts` for `owner`. The same parts make the same text, which is what AES-GCM-SIV
-    /// (RFC 8452) is for: clients compare ids.
-    pub(crate) fn seal(&self, kind: Kind, owner: &Owner, within: &str, parts: &[&str]) -> String {
+    /// Seals `parts` for `owner`, unless they are longer than any honest id. The same parts make
+    /// the same text, which is what AES-GCM-SIV (RFC 8452) is for: clients compare ids.
+    pub(crate) fn seal(
+        &self,
+        kind: Kind,
+        owner: &Owner,
+        within: &str,
+        parts: &[&str],
+    ) -> Option<String> {
         let mut text = joined(parts.iter().copied());
-        let aad = Aad::from(joined(owner.names().chain([kind.name(), within])));
-        match self.0.seal_in_place_append_tag(nonce(), aad, &mut text) {
-            Ok(()) => URL_SAFE_NO_PAD.encode(text),
-            // Only what is longer than any message cannot be sealed; what is not opens for nobody.
-            Err(_) => String::new(),
+        if text.len() > kind.most_bytes() {
+            return None;
         }
+        let aad = self.belonging(kind, owner, within);
+        self.key.seal_in_place_append_tag(nonce(), aad, &mut text).ok()?;
+        Some(URL_SAFE_NO_PAD.encode(text))
+    }
+
+    /// What a sealed text is bound to.
+    fn belonging(&self, kind: Kind, owner: &Owner, within: &str) -> Aad<Vec<u8>> {
+        Aad::from(joined(owner.names().chain([&self.resource, kind.name(), within])))
     }
 
     /// The `N` parts that were sealed for this owner, kind and context, or nothing.
@@ -139,8 +165,8 @@ impl Seals {
             return None;
         }
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let aad = Aad::from(joined(owner.names().chain([kind.name(), within])));
-        let text = self.0.open_in_place(nonce(), aad, &mut bytes).ok()?;
+        let aad = self.belonging(kind, owner, within);
+        let text = self.key.open_in_place(nonce(), aad, &mut bytes).ok()?;
         split(text)?.try_into().ok()
     }
 }
@@ -227,11 +253,12 @@ mod tests {
 
     #[test]
     fn what_was_sealed_opens_for_its_owner_alone() {
-        let seals = Seals::new(None).unwrap();
+        let seals = Seals::new(None, "r").unwrap();
         let alice = owner("i", "alice", "c");
-        let text = seals.seal(Kind::Task, &alice, "w", &["tool", "id-1"]);
+        let text = seals.seal(Kind::Task, &alice, "w", &["tool", "id-1"]).unwrap();
         assert_eq!(seals.open(Kind::Task, &alice, "w", &text).unwrap(), ["tool", "id-1"]);
-        assert_eq!(text, seals.seal(Kind::Task, &alice, "w", &["tool", "id-1"]));
+        assert_eq!(text, seals.seal(Kind::Task, &alice, "w", &["tool", "id-1"]).unwrap());
+        assert!(seals.seal(Kind::Task, &alice, "w", &["tool", &"x".repeat(600)]).is_none());
         for other in [
             owner("i", "bob", "c"),
             owner("j", "alice", "c"),
@@ -243,14 +270,14 @@ mod tests {
         assert!(!opened(&seals, Kind::Session, &alice, "w", &text));
         assert!(!opened(&seals, Kind::Task, &alice, "", &text));
         assert!(seals.open::<1>(Kind::Task, &alice, "w", &text).is_none());
-        assert!(!opened(&Seals::new(None).unwrap(), Kind::Task, &alice, "w", &text));
+        assert!(!opened(&Seals::new(None, "r").unwrap(), Kind::Task, &alice, "w", &text));
     }
 
     #[test]
     fn no_changed_text_opens() {
-        let seals = Seals::new(None).unwrap();
+        let seals = Seals::new(None, "r").unwrap();
         let alice = owner("i", "alice", "c");
-        let text = seals.seal(Kind::Session, &alice, "", &["a", "b"]);
+        let text = seals.seal(Kind::Session, &alice, "", &["a", "b"]).unwrap();
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
@@ -268,12 +295,14 @@ mod tests {
         let alice = owner("i", "alice", "c");
         for (text, usable) in [("", false), ("AAAA", false), ("not base64!", false)] {
             std::fs::write(file.path(), text).unwrap();
-            assert_eq!(Seals::new(Some(file.path())).is_ok(), usable, "{text:?}");
+            assert_eq!(Seals::new(Some(file.path()), "r").is_ok(), usable, "{text:?}");
         }
         let key = base64::engine::general_purpose::STANDARD.encode([7; KEY_BYTES]);
         std::fs::write(file.path(), format!("{key}\n")).unwrap();
-        let [one, other] = [(); 2].map(|()| Seals::new(Some(file.path())).unwrap());
-        let text = one.seal(Kind::Event, &alice, "s", &["a", "b"]);
+        let [one, other, elsewhere] =
+            ["r", "r", "s"].map(|name| Seals::new(Some(file.path()), name).unwrap());
+        let text = one.seal(Kind::Event, &alice, "s", &["a", "b"]).unwrap();
         assert!(opened(&other, Kind::Event, &alice, "s", &text));
+        assert!(!opened(&elsewhere, Kind::Event, &alice, "s", &text), "it guards something else");
     }
 }

@@ -99,11 +99,16 @@ impl Upstream {
 
     /// Answers a request of the upstream's in the place of a client that it may not reach. Nothing
     /// of any caller's is in it.
-    pub(crate) fn decline(&self, id: &RequestId, place: (&Route, Era), claims: &Claims) {
+    pub(crate) fn decline(
+        &self,
+        id: &RequestId,
+        place: (&Route, Era),
+        claims: &Claims,
+    ) -> Result<(), Rejection> {
         match self {
             Self::Http(server) => server.decline(id, place, claims),
             // What a child asks never gets this far.
-            Self::Stdio(_) => {}
+            Self::Stdio(_) => Ok(()),
         }
     }
 }

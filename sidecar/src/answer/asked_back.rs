@@ -4,12 +4,14 @@
 
 use url::Url;
 
-use super::revision::{Revised, Revision, tree, unreadable, written};
+use super::{
+    list::member,
+    revision::{Revised, Revision, tree, unreadable, written},
+};
 use crate::{
     message::{
-        Method, RequestId, Target,
+        Method, Origin, RequestId, RequestState, Target,
         json::{Json, Object},
-        sealed_state,
     },
     rejection::Rejection,
     session::Kind,
@@ -23,16 +25,16 @@ pub(super) fn request(
     text: &[u8],
 ) -> Result<Revised, Rejection> {
     let mut message = tree(text)?;
-    let params = message.get("params").and_then(Json::as_object);
+    let params = member(&mut message, "params")?.and_then(|params| params.as_object());
     if !may_ask(revision, method, params) {
         tracing::warn!(method, "a request of the upstream's is declined");
-        revision.upstream.decline(&id, (&revision.route, revision.era), &revision.claims);
+        revision.gate.upstream.decline(&id, (&revision.route, revision.era), &revision.claims)?;
         return Ok(Revised::LeftOut);
     }
     let own = id.to_text();
     let session = revision.session();
-    let sealed = revision.seals.seal(Kind::Request, &revision.owner, session, &[&own, method]);
-    revision.remembered.asked(&revision.owner, session, &own, method);
+    let sealed = revision.sealed(Kind::Request, session, &[&own, method])?;
+    revision.gate.remembered.asked(&revision.owner, session, &own, method);
     message.set("id", Json::String(sealed));
     if let Some(Json::Object(params)) = message.get_mut("params") {
         super::tasks::relate(revision, params);
@@ -49,48 +51,98 @@ pub(super) fn cancelled(revision: &Revision, text: &[u8]) -> Result<Revised, Rej
     let id = params.get("requestId").cloned().and_then(RequestId::from_json);
     let id = id.ok_or_else(|| unreadable("it cancels nothing"))?.to_text();
     let session = revision.session();
-    let Some(method) = revision.remembered.method_asked(&revision.owner, session, &id) else {
+    let remembered = &revision.gate.remembered;
+    let Some(method) = remembered.method_asked(&revision.owner, session, &id) else {
         return Ok(Revised::LeftOut);
     };
-    let sealed = revision.seals.seal(Kind::Request, &revision.owner, session, &[&id, &method]);
+    let sealed = revision.sealed(Kind::Request, session, &[&id, &method])?;
     params.set("requestId", Json::String(sealed));
     Ok(Revised::Changed(written(&message)))
 }
 
-/// `inputRequests` and `requestState` of a result.
+/// `inputRequests` and `requestState` of a result: what is asked must be permitted, and comes back
+/// with the state.
 pub(super) fn within(
     revision: &Revision,
-    method: &Method,
+    asked: &Origin,
     result: &mut Object,
 ) -> Result<(), Rejection> {
-    match result.get("inputRequests") {
-        None => {}
-        Some(Json::Object(asked)) => {
-            for (_, request) in asked.iter() {
-                let request = request.as_object().ok_or_else(|| unreadable("it asks nothing"))?;
-                let name = request.get("method").and_then(Json::as_str).unwrap_or_default();
-                let params = request.get("params").and_then(Json::as_object);
-                if !may_ask(revision, name, params) {
-                    tracing::warn!(method = name, "a question of the upstream's is not relayed");
-                    return Err(Rejection::QuestionDenied { method: name.to_owned() });
-                }
-            }
-        }
+    let questions = match member(result, "inputRequests")? {
+        None => Vec::new(),
+        Some(Json::Object(requests)) => permitted(revision, requests)?,
         Some(_) => return Err(unreadable("its input requests are no object")),
+    };
+    let own = match member(result, "requestState")? {
+        None => None,
+        Some(Json::String(own)) => Some(std::mem::take(own)),
+        Some(_) => return Err(unreadable("its request state is no string")),
+    };
+    if !asked.method.may_ask_back() || (own.is_none() && questions.is_empty()) {
+        return Ok(());
     }
-    if let Some(state) = result.get_mut("requestState") {
-        let own = state.as_str().ok_or_else(|| unreadable("its request state is no string"))?;
-        let context = (method, revision.target.as_deref());
-        *state = Json::String(sealed_state(&revision.seals, &revision.owner, context, own));
-    }
+    let state = RequestState { own, asked: questions };
+    let place = (asked.method, asked.target.as_deref());
+    let sealed = state.sealed(&revision.gate.seals, &revision.owner, place);
+    let sealed = sealed.ok_or_else(|| unreadable("its request state is too long"))?;
+    result.set("requestState", Json::String(sealed));
     Ok(())
+}
+
+/// What a task asks, of which its owner is told.
+pub(super) fn of_a_task(revision: &Revision, task: &mut Object) -> Result<(), Rejection> {
+    match member(task, "inputRequests")? {
+        None => Ok(()),
+        Some(Json::Object(requests)) => permitted(revision, requests).map(drop),
+        Some(_) => Err(unreadable("its input requests are no object")),
+    }
+}
+
+/// What a result asks, each under its name; nothing of it when policy keeps one from the client.
+fn permitted(
+    revision: &Revision,
+    requests: &mut Object,
+) -> Result<Vec<(String, &'static Method)>, Rejection> {
+    let mut questions = Vec::new();
+    for (name, request) in requests.iter_mut() {
+        let Json::Object(request) = request else { return Err(unreadable("it asks nothing")) };
+        let method = member(request, "method")?.cloned();
+        let method = method.as_ref().and_then(Json::as_str).unwrap_or_default();
+        let params = member(request, "params")?.and_then(|params| params.as_object());
+        match Method::asked_of_clients(method).filter(|_| may_ask(revision, method, params)) {
+            Some(row) => questions.push((name.to_owned(), row)),
+            None => return Err(denied(method)),
+        }
+    }
+    Ok(questions)
+}
+
+/// An error that asks a person to go somewhere first (MCP 2025-11-25, -32042).
+pub(super) fn in_error(revision: &Revision, text: &[u8]) -> Result<(), Rejection> {
+    if revision.era.is_modern() {
+        return Err(unreadable("it asks in an error, which modern servers do not"));
+    }
+    let mut message = tree(text)?;
+    let Some(Json::Object(error)) = message.get_mut("error") else { return Ok(()) };
+    let Some(Json::Object(data)) = member(error, "data")? else { return Ok(()) };
+    let Some(Json::Array(asked)) = member(data, "elicitations")? else {
+        return Err(unreadable("it asks nothing"));
+    };
+    let may = |one: &Json| {
+        one.as_object().is_some_and(|one| may_ask(revision, "elicitation/create", Some(one)))
+    };
+    if asked.iter().all(may) { Ok(()) } else { Err(denied("elicitation/create")) }
+}
+
+fn denied(method: &str) -> Rejection {
+    tracing::warn!(method, "a question of the upstream's is not relayed");
+    Rejection::QuestionDenied { method: method.to_owned() }
 }
 
 /// Whether policy permits the upstream to ask this, and a person may be sent where it says.
 fn may_ask(revision: &Revision, method: &str, params: Option<&Object>) -> bool {
     let Some(row) = Method::asked_of_clients(method) else { return false };
-    let permitted =
-        row.name == "ping" || revision.policies.permits(&revision.claims, row.name, Target::Server);
+    let permitted = row.name == "ping"
+        || revision.policies().permits(&revision.claims, row.name, Target::Server);
     permitted && (row.name != "elicitation/create" || leads_where_it_may(revision, params))
 }
 
@@ -108,7 +160,7 @@ fn leads_where_it_may(revision: &Revision, params: Option<&Object>) -> bool {
         None => !by_url,
         Some(url) => url.as_str().and_then(|url| Url::parse(url).ok()).is_some_and(|url| {
             let origin = url.origin().ascii_serialization();
-            revision.elicitation_origins.contains(&origin)
+            revision.gate.elicitation_origins.contains(&origin)
         }),
     }
 }

@@ -8,7 +8,9 @@ use std::{pin::pin, time::Duration};
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
+
+use crate::slots::Slot;
 
 /// What a caller's leaving means (MCP 2026-07-28 and 2025-11-25, streamable HTTP).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub(super) fn pumped(
     chunks: impl Stream<Item = Bytes> + Send + 'static,
     when_gone: WhenGone,
     patience: Duration,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) -> Body {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(async move {
@@ -69,19 +71,33 @@ mod tests {
         atomic::{AtomicUsize, Ordering},
     };
 
-    use http_body_util::BodyExt as _;
-    use tokio::sync::Semaphore;
-
     use super::*;
+    use crate::{session::Owner, slots::Slots, token::Claims};
+    use http_body_util::BodyExt as _;
 
     struct Pumping {
         taken: Arc<AtomicUsize>,
-        slots: Arc<Semaphore>,
+        slots: Slots,
         body: Body,
     }
 
+    fn owner() -> Owner {
+        Owner::of(&Claims::for_test("alice", &[]))
+    }
+
+    /// Waits until the slot is free, whether or not the body is still held.
+    async fn freed(slots: &Slots) {
+        for _ in 0..900 {
+            if slots.take(&owner()).is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the slot is still taken");
+    }
+
     async fn pumping(when_gone: WhenGone, patience: Duration) -> Pumping {
-        let (taken, slots) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(1)));
+        let (taken, slots) = (Arc::new(AtomicUsize::new(0)), Slots::new(1, 1));
         let counted = Arc::clone(&taken);
         let chunks = futures::stream::iter(0..50).then(move |_| {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -90,7 +106,7 @@ mod tests {
                 Bytes::from_static(b"x")
             }
         });
-        let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
+        let slot = slots.take(&owner()).unwrap();
         let body = pumped(chunks, when_gone, patience, slot);
         Pumping { taken, slots, body }
     }
@@ -99,15 +115,14 @@ mod tests {
     async fn every_chunk_arrives_and_the_slot_is_free_again() {
         let Pumping { slots, body, .. } = pumping(WhenGone::Stop, Duration::from_secs(9)).await;
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 50);
-        drop(slots.acquire().await.unwrap());
+        freed(&slots).await;
     }
 
     #[tokio::test]
     async fn a_caller_that_reads_nothing_is_given_up() {
         let Pumping { taken, slots, body } =
             pumping(WhenGone::HearOut, Duration::from_millis(50)).await;
-        let freed = tokio::time::timeout(Duration::from_secs(9), slots.acquire()).await;
-        assert!(freed.is_ok(), "the slot is free while the body is still held");
+        freed(&slots).await;
         assert!(taken.load(Ordering::SeqCst) < 50, "what nobody reads is not read ahead");
         drop(body);
     }
@@ -117,7 +132,7 @@ mod tests {
         for (when_gone, heard_out) in [(WhenGone::Stop, false), (WhenGone::HearOut, true)] {
             let Pumping { taken, slots, body } = pumping(when_gone, Duration::from_secs(9)).await;
             drop(body);
-            drop(slots.acquire().await.unwrap());
+            freed(&slots).await;
             assert_eq!(taken.load(Ordering::SeqCst) == 50, heard_out, "{when_gone:?}");
         }
     }

@@ -1,40 +1,33 @@
 //! What is made of each message that comes back: held against what was asked, narrowed, its ids
 //! sealed to the caller, or left out.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
-use super::{asked_back, list, tasks};
+use super::{asked_back, list, outline::Outline, tasks};
 use crate::{
     authz::{Listing, Policies},
     enforce::Enforcer,
     message::{
-        Era, Form, Message, Method, Origin, RequestId, Route, Target,
+        Era, Form, META_RELATED_TASK, Message, Method, Origin, RequestId, Route, Target,
         json::{Json, Object},
     },
     rejection::Rejection,
-    session::{Kind, Owner, Remembered, Seals},
+    session::{Kind, Owner},
     token::Claims,
-    upstream::Upstream,
 };
 
 /// What answers must be held against, taken from what was asked and from nothing that the upstream
 /// says.
 pub(crate) struct Revision {
-    pub(super) policies: Arc<Policies>,
+    pub(super) gate: Arc<Enforcer>,
     pub(super) claims: Arc<Claims>,
     pub(super) owner: Owner,
-    pub(super) seals: Arc<Seals>,
-    pub(super) remembered: Remembered,
-    pub(super) upstream: Arc<Upstream>,
-    pub(super) elicitation_origins: Arc<[String]>,
     /// The request that is to be answered; a notification has none, nor has a fresh GET.
     pub(super) answers: Option<Origin>,
-    pub(super) target: Option<String>,
     pub(super) method: &'static Method,
     pub(super) era: Era,
     pub(super) route: Route,
@@ -56,60 +49,10 @@ pub(super) enum Revised {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct IsAnswer(pub(super) bool);
 
-/// The outer members of a message; a member that stands twice is an error.
-#[derive(Deserialize)]
-pub(super) struct Outline<'a> {
-    #[serde(borrow)]
-    pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) method: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-    error: Option<IgnoredAny>,
-}
-
-/// The members of a result that ask for a closer look.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ResultOutline<'a> {
-    #[serde(borrow)]
-    result_type: Option<Cow<'a, str>>,
-    cache_scope: Option<IgnoredAny>,
-    input_requests: Option<IgnoredAny>,
-    request_state: Option<IgnoredAny>,
-    task: Option<IgnoredAny>,
-    task_id: Option<IgnoredAny>,
-}
-
-impl<'a> Outline<'a> {
-    fn read(text: &'a [u8]) -> Result<Self, Rejection> {
-        object(text)
-    }
-}
-
-/// An object's members; serde would take an array's items for them.
-fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Rejection> {
-    if text.trim_ascii_start().first() != Some(&b'{') {
-        return Err(unreadable("it is no object"));
-    }
-    serde_json::from_slice(text).map_err(unreadable)
-}
-
-impl ResultOutline<'_> {
-    fn is_plain(&self) -> bool {
-        self.result_type.as_ref().is_none_or(|kind| kind == "complete")
-            && self.cache_scope.is_none()
-            && self.input_requests.is_none()
-            && self.request_state.is_none()
-            && self.task.is_none()
-            && self.task_id.is_none()
-    }
-}
-
 impl Revision {
     pub(crate) fn of(
-        enforcer: &Enforcer,
-        (policies, claims, owner): (&Arc<Policies>, &Arc<Claims>, Owner),
+        gate: &Arc<Enforcer>,
+        (claims, owner): (&Arc<Claims>, Owner),
         message: &Message,
         request_id: Uuid,
     ) -> Self {
@@ -117,25 +60,31 @@ impl Revision {
         let origin = own.map(|id| Origin {
             id: id.clone(),
             method: message.method(),
-            tool: message.target().tool().map(str::to_owned),
+            target: message.target_name().map(str::to_owned),
         });
         Self {
-            policies: Arc::clone(policies),
+            gate: Arc::clone(gate),
             claims: Arc::clone(claims),
             owner,
-            seals: Arc::clone(&enforcer.seals),
-            remembered: enforcer.remembered.clone(),
-            upstream: Arc::clone(&enforcer.upstream),
-            elicitation_origins: Arc::clone(&enforcer.elicitation_origins),
             answers: origin.or_else(|| message.route().origin.clone()),
-            target: message.target_name().map(str::to_owned),
             method: message.method(),
             era: message.era(),
             route: message.route().clone(),
             request_id,
-            closing: enforcer.closing.subscribe(),
+            closing: gate.closing.subscribe(),
             token_ends: Instant::now() + claims.time_left().min(super::FOREVER),
         }
+    }
+
+    /// Those in force now: a stream may be older than the latest edit.
+    pub(super) fn policies(&self) -> Arc<Policies> {
+        self.gate.policies.current()
+    }
+
+    /// Refuses to go on for a token that has been revoked meanwhile.
+    pub(super) fn require_not_revoked(&self) -> Result<(), Rejection> {
+        let revoked = self.gate.verifier.revocations().name(&self.claims);
+        if revoked { Err(Rejection::Revoked) } else { Ok(()) }
     }
 
     /// Whether the caller's leaving cancels nothing.
@@ -151,16 +100,19 @@ impl Revision {
     /// which the caller waits.
     pub(super) fn revise(&self, text: &[u8]) -> Result<(Revised, IsAnswer), Rejection> {
         let outline = Outline::read(text)?;
+        let (id, method) = (outline.get("id")?, outline.text("method")?);
+        let (result, error) = (outline.get("result")?, outline.get("error")?);
         let other = |revised| Ok((revised?, IsAnswer(false)));
-        match (&outline.method, outline.result, outline.error) {
-            (Some(method), None, None) if outline.id.is_none() => {
-                other(self.notification(method, text))
-            }
-            (Some(method), None, None) => other(self.question(method, &outline, text)),
-            (None, Some(result), None) if self.is_answered_by(outline.id) => {
+        match (method, result, error) {
+            (Some(method), None, None) => match id {
+                None => other(self.notification(&method, &outline, text)),
+                Some(id) => other(self.question(&method, id, text)),
+            },
+            (None, Some(result), None) if self.is_answered_by(id) => {
                 Ok((self.result(result, text)?, IsAnswer(true)))
             }
-            (None, None, Some(_)) if self.is_answered_by(outline.id) => {
+            (None, None, Some(error)) if self.is_answered_by(id) => {
+                self.require_harmless(error, text)?;
                 Ok((Revised::AsItIs, IsAnswer(true)))
             }
             _ => Err(unreadable("it answers nothing that was asked here")),
@@ -170,10 +122,24 @@ impl Revision {
     /// An HTTP error's body: a JSON-RPC error, which may be about no request in particular.
     pub(super) fn require_error(&self, text: &[u8]) -> Result<(), Rejection> {
         let outline = Outline::read(text)?;
-        let ours = outline.id.is_none() || self.is_answered_by(outline.id);
-        let is_error =
-            outline.error.is_some() && outline.result.is_none() && outline.method.is_none();
-        if ours && is_error { Ok(()) } else { Err(unreadable("it is no JSON-RPC error")) }
+        let id = outline.get("id")?;
+        let nothing_else = outline.get("result")?.is_none() && outline.get("method")?.is_none();
+        match outline.get("error")? {
+            Some(error) if nothing_else && (id.is_none() || self.is_answered_by(id)) => {
+                self.require_harmless(error, text)
+            }
+            _ => Err(unreadable("it is no JSON-RPC error")),
+        }
+    }
+
+    /// An error can ask for an elicitation, too (MCP 2025-11-25, `URLElicitationRequiredError`).
+    fn require_harmless(&self, error: &RawValue, text: &[u8]) -> Result<(), Rejection> {
+        let error = Outline::read(error.get().as_bytes())?;
+        let asks = error.get("code")?.is_some_and(|code| code.get() == "-32042")
+            || error
+                .object("data")?
+                .is_some_and(|data| !matches!(data.get("elicitations"), Ok(None)));
+        if asks { asked_back::in_error(self, text) } else { Ok(()) }
     }
 
     fn is_answered_by(&self, id: Option<&RawValue>) -> bool {
@@ -181,14 +147,30 @@ impl Revision {
         asked.is_some_and(|asked| id.is_some_and(|id| asked.id.is(id.get())))
     }
 
-    fn notification(&self, method: &str, text: &[u8]) -> Result<Revised, Rejection> {
+    fn notification(
+        &self,
+        method: &str,
+        outline: &Outline<'_>,
+        text: &[u8],
+    ) -> Result<Revised, Rejection> {
+        let params = outline.object("params")?;
         let about = match method {
-            "notifications/progress" | "notifications/message" => return self.related(text),
+            "notifications/progress" | "notifications/message" => {
+                let related = params.map(|params| is_related(&params)).transpose()?;
+                return if related == Some(true) {
+                    tasks::related(self, text)
+                } else {
+                    Ok(Revised::AsItIs)
+                };
+            }
             "notifications/elicitation/complete" => return Ok(Revised::AsItIs),
             "notifications/tools/list_changed" => "tools/list",
             "notifications/prompts/list_changed" => "prompts/list",
             "notifications/resources/list_changed" => "resources/list",
-            "notifications/resources/updated" => return self.updated(text),
+            "notifications/resources/updated" => {
+                let uri = params.map(|params| params.text("uri")).transpose()?.flatten();
+                return self.updated(&uri.ok_or_else(|| unreadable("it names no resource"))?);
+            }
             "notifications/cancelled" => return asked_back::cancelled(self, text),
             "notifications/tasks/status" | "notifications/tasks" => {
                 return tasks::status(self, text);
@@ -199,32 +181,18 @@ impl Revision {
                 return Ok(Revised::LeftOut);
             }
         };
-        let told = self.policies.permits(&self.claims, about, Target::Server);
+        let told = self.policies().permits(&self.claims, about, Target::Server);
         Ok(if told { Revised::AsItIs } else { Revised::LeftOut })
     }
 
-    /// A notification that may say of which task it is.
-    fn related(&self, text: &[u8]) -> Result<Revised, Rejection> {
-        let says = text.windows(RELATED.len()).any(|window| window == RELATED);
-        if says { tasks::related(self, text) } else { Ok(Revised::AsItIs) }
-    }
-
-    fn updated(&self, text: &[u8]) -> Result<Revised, Rejection> {
-        let message = tree(text)?;
-        let uri = message.get("params").and_then(Json::as_object).and_then(|p| p.get("uri"));
-        let uri = uri.and_then(Json::as_str).ok_or_else(|| unreadable("it names no resource"))?;
+    fn updated(&self, uri: &str) -> Result<Revised, Rejection> {
         let target = Target::Resource(uri);
-        let shown = self.policies.shows(&self.claims, "resources/read", target)?;
+        let shown = self.policies().shows(&self.claims, "resources/read", target)?;
         Ok(if shown { Revised::AsItIs } else { Revised::LeftOut })
     }
 
-    fn question(
-        &self,
-        method: &str,
-        outline: &Outline<'_>,
-        text: &[u8],
-    ) -> Result<Revised, Rejection> {
-        let id = outline.id.and_then(|id| RequestId::from_text(id.get()));
+    fn question(&self, method: &str, id: &RawValue, text: &[u8]) -> Result<Revised, Rejection> {
+        let id = RequestId::from_upstream(id.get());
         let id = id.ok_or_else(|| unreadable("a request of its has no usable id"))?;
         // Modern servers ask in results (MCP 2026-07-28, MRTR).
         if self.era.is_modern() {
@@ -235,35 +203,36 @@ impl Revision {
     }
 
     fn result(&self, result: &RawValue, text: &[u8]) -> Result<Revised, Rejection> {
-        let result: ResultOutline<'_> = object(result.get().as_bytes())?;
+        let result = Outline::read(result.get().as_bytes())?;
         let Some(asked) = &self.answers else { return Err(unreadable("nothing was asked")) };
-        let listing = Listing::of(&self.policies, &self.claims, asked.method);
+        let listing = Listing::of(&self.policies(), &self.claims, asked.method);
         let modern = self.era.is_modern();
         let private = modern && asked.method.is_cacheable();
         let of_tasks = asked.method.name.starts_with("tasks/");
-        if listing.is_none() && !private && !of_tasks && result.is_plain() {
+        if listing.is_none() && !private && !of_tasks && is_plain(&result)? {
             return Ok(Revised::AsItIs);
         }
         let mut message = tree(text)?;
         let Some(Json::Object(result)) = list::member(&mut message, "result")? else {
             return Err(unreadable("its result is no object"));
         };
-        self.require_known_type(asked.method, result)?;
+        let kind = list::member(result, "resultType")?.cloned();
+        self.require_known_type(asked.method, kind.as_ref())?;
         if let Some(listing) = &listing {
             list::narrow(result, listing)?;
         }
         // A shared cache must not serve one caller's answer to another (MCP 2026-07-28, caching).
-        if private || result.get("cacheScope").is_some() {
+        if private || list::member(result, "cacheScope")?.is_some() {
             result.set("cacheScope", Json::from("private"));
         }
-        asked_back::within(self, asked.method, result)?;
+        asked_back::within(self, asked, result)?;
         tasks::in_result(self, asked, result)?;
         Ok(Revised::Changed(written(&message)))
     }
 
     /// `resultType` says how to read a result (MCP 2026-07-28); an unknown one cannot be judged.
-    fn require_known_type(&self, method: &Method, result: &Object) -> Result<(), Rejection> {
-        let known = match result.get("resultType") {
+    fn require_known_type(&self, method: &Method, kind: Option<&Json>) -> Result<(), Rejection> {
+        let known = match kind {
             None => true,
             Some(Json::String(kind)) => match kind.as_str() {
                 "complete" => true,
@@ -277,16 +246,43 @@ impl Revision {
     }
 
     /// The id of an event, as the caller may present it to take the stream up again.
-    pub(super) fn sealed_event(&self, id: &str) -> String {
-        let (request, method, tool) = match &self.answers {
+    pub(super) fn sealed_event(&self, id: &str) -> Result<String, Rejection> {
+        let (request, method, target) = match &self.answers {
             Some(asked) => {
-                (asked.id.to_text(), asked.method.name, asked.tool.as_deref().unwrap_or_default())
+                (asked.id.to_text(), asked.method.name, asked.target.as_deref().unwrap_or_default())
             }
             None => (String::new(), "", ""),
         };
-        let parts = [id, &request, method, tool];
-        self.seals.seal(Kind::Event, &self.owner, self.session(), &parts)
+        self.sealed(Kind::Event, self.session(), &[id, &request, method, target])
     }
+
+    /// Seals what the upstream calls something for the caller, if it calls it by no endless name.
+    pub(super) fn sealed(
+        &self,
+        kind: Kind,
+        within: &str,
+        parts: &[&str],
+    ) -> Result<String, Rejection> {
+        let sealed = self.gate.seals.seal(kind, &self.owner, within, parts);
+        sealed.ok_or_else(|| unreadable("an id of its is too long"))
+    }
+}
+
+/// Whether a result needs no closer look.
+fn is_plain(result: &Outline<'_>) -> Result<bool, Rejection> {
+    let complete = result.text("resultType")?.is_none_or(|kind| kind == "complete");
+    let mut noted = false;
+    for name in ["cacheScope", "inputRequests", "requestState", "task", "taskId"] {
+        noted |= result.get(name)?.is_some();
+    }
+    Ok(complete && !noted && !is_related(result)?)
+}
+
+/// Whether `_meta` says of which task something is.
+fn is_related(holder: &Outline<'_>) -> Result<bool, Rejection> {
+    let meta = holder.object("_meta")?;
+    let related = meta.map(|meta| meta.get(META_RELATED_TASK).map(|found| found.is_some()));
+    Ok(related.transpose()? == Some(true))
 }
 
 /// The whole of a message, strictly.
@@ -309,5 +305,3 @@ pub(super) fn unreadable(why: impl ToString) -> Rejection {
     tracing::warn!(why = why.to_string(), "a message of the upstream's cannot be relayed");
     Rejection::UpstreamAnswer
 }
-
-const RELATED: &[u8] = b"related-task";

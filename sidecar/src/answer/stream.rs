@@ -12,7 +12,7 @@ use super::{
     revision::{IsAnswer, Revised, Revision},
     sse::{COMMENT, Event, EventReader},
 };
-use crate::{config::Limits, rejection::Rejection};
+use crate::{config::Limits, message::Form, rejection::Rejection};
 
 /// What is known of a stream while it is relayed.
 pub(super) struct EventStream {
@@ -91,12 +91,14 @@ impl EventStream {
         let listens = self.revision.method.listens();
         let next = timeout_at(self.ends.min(now + idle), self.chunks.next());
         let next = tokio::select! {
-            next = next => next,
-            _ = self.revision.closing.wait_for(|closing| *closing), if listens => {
-                self.ended = true;
-                return Ok(());
-            }
+            next = next => Some(next),
+            _ = self.revision.closing.wait_for(|closing| *closing), if listens => None,
         };
+        let Some(next) = next else {
+            self.end_in_order(out);
+            return Ok(());
+        };
+        self.revision.require_not_revoked()?;
         match next {
             Ok(Some(Ok(chunk))) => self.take(&chunk, out),
             Ok(None) if self.answered || self.resumable || self.is_open_ended() => {
@@ -144,7 +146,7 @@ impl EventStream {
             (event.id, event.retry) = (None, None);
         } else if let Some(id) = &mut event.id {
             self.resumable = true;
-            *id = self.revision.sealed_event(id);
+            *id = self.revision.sealed_event(id)?;
         }
         // An event without data primes a stream; it holds no message.
         if let Some(data) = event.data.as_ref().filter(|data| !data.is_empty()) {
@@ -158,6 +160,20 @@ impl EventStream {
         }
         event.write(out);
         Ok(())
+    }
+
+    /// The end of listening, which is an answer where a request began it (MCP 2026-07-28,
+    /// `subscriptions/listen`).
+    fn end_in_order(&mut self, out: &mut Vec<u8>) {
+        self.ended = true;
+        if self.revision.method.form == Form::Request
+            && let Some(asked) = &self.revision.answers
+        {
+            let id = asked.id.to_text();
+            let answer =
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete"}}}}"#);
+            Event::message(Some(answer)).write(out);
+        }
     }
 
     /// Whoever listens waits for nothing in particular.

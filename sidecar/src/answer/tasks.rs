@@ -1,10 +1,13 @@
 //! Task ids on their way to the caller: sealed to it, with the tool that made the task. (MCP
 //! 2025-11-25, tasks; 2026-07-28, SEP-2663.)
 
-use super::revision::{Revised, Revision, tree, unreadable, written};
+use super::{
+    list::member,
+    revision::{Revised, Revision, tree, unreadable, written},
+};
 use crate::{
     message::{
-        META_RELATED_TASK, Origin,
+        META_RELATED_TASK, Origin, Target,
         json::{Json, Object},
         sealed_task,
     },
@@ -20,15 +23,15 @@ pub(super) fn in_result(
     if asked.method.name == "tasks/list" {
         return only_own(revision, result);
     }
-    let Some(tool) = &asked.tool else { return Ok(()) };
-    seal(revision, tool, result);
-    if let Some(Json::Object(task)) = result.get_mut("task") {
-        seal(revision, tool, task);
+    let Target::Tool(tool) = asked.target() else { return Ok(()) };
+    seal(revision, tool, result)?;
+    if let Some(Json::Object(task)) = member(result, "task")? {
+        seal(revision, tool, task)?;
     }
-    if let Some(Json::Object(meta)) = result.get_mut("_meta")
-        && let Some(Json::Object(related)) = meta.get_mut(META_RELATED_TASK)
+    if let Some(Json::Object(meta)) = member(result, "_meta")?
+        && let Some(Json::Object(related)) = member(meta, META_RELATED_TASK)?
     {
-        seal(revision, tool, related);
+        seal(revision, tool, related)?;
     }
     Ok(())
 }
@@ -42,7 +45,7 @@ pub(super) fn status(revision: &Revision, text: &[u8]) -> Result<Revised, Reject
     if !seal_known(revision, params) {
         return Ok(Revised::LeftOut);
     }
-    super::asked_back::within(revision, revision.method, params)?;
+    super::asked_back::of_a_task(revision, params)?;
     Ok(Revised::Changed(written(&message)))
 }
 
@@ -86,7 +89,7 @@ pub(super) fn acknowledged(revision: &Revision, text: &[u8]) -> Result<Revised, 
 
 /// Of a list of tasks those that were made for this caller.
 fn only_own(revision: &Revision, result: &mut Object) -> Result<(), Rejection> {
-    let Some(Json::Array(tasks)) = super::list::member(result, "tasks")? else {
+    let Some(Json::Array(tasks)) = member(result, "tasks")? else {
         return Err(unreadable("there is no list of tasks"));
     };
     tasks.retain_mut(|task| match task {
@@ -97,11 +100,14 @@ fn only_own(revision: &Revision, result: &mut Object) -> Result<(), Rejection> {
 }
 
 /// Seals `taskId` in place and remembers whose it is.
-fn seal(revision: &Revision, tool: &str, holder: &mut Object) {
-    if let Some(Json::String(id)) = holder.get_mut("taskId") {
-        revision.remembered.task(&revision.owner, id, tool);
-        *id = sealed_task(&revision.seals, &revision.owner, tool, id);
+fn seal(revision: &Revision, tool: &str, holder: &mut Object) -> Result<(), Rejection> {
+    if let Some(Json::String(id)) = member(holder, "taskId")? {
+        let sealed = sealed_task(&revision.gate.seals, &revision.owner, tool, id);
+        let sealed = sealed.ok_or_else(|| unreadable("a task's id is too long"))?;
+        revision.gate.remembered.task(&revision.owner, id, tool);
+        *id = sealed;
     }
+    Ok(())
 }
 
 /// Seals `taskId` in place if the task is known to be this caller's.
@@ -113,6 +119,6 @@ fn seal_known(revision: &Revision, holder: &mut Object) -> bool {
 }
 
 fn known(revision: &Revision, id: &str) -> Option<String> {
-    let tool = revision.remembered.tool_of(&revision.owner, id)?;
-    Some(sealed_task(&revision.seals, &revision.owner, &tool, id))
+    let tool = revision.gate.remembered.tool_of(&revision.owner, id)?;
+    sealed_task(&revision.gate.seals, &revision.owner, &tool, id)
 }

@@ -105,6 +105,7 @@ struct RawLimits {
     max_connections: usize,
     max_connections_per_peer: usize,
     max_concurrent_requests: usize,
+    max_concurrent_requests_per_principal: usize,
     max_answer_bytes: usize,
     #[serde(with = "humantime_serde")]
     body_timeout: Duration,
@@ -131,6 +132,8 @@ impl Default for RawLimits {
             max_connections_per_peer: 1024,
             // Each holds a message while it is judged and an upstream exchange until it is answered.
             max_concurrent_requests: 1024,
+            // A service account that acts for many is given more by its operator.
+            max_concurrent_requests_per_principal: 256,
             // Tool lists of a thousand tools are below two mebibytes.
             max_answer_bytes: 8 * 1024 * 1024,
             body_timeout: Duration::from_secs(10),
@@ -320,6 +323,10 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
         ("limits.max_connections", raw.max_connections == 0),
         ("limits.max_connections_per_peer", raw.max_connections_per_peer == 0),
         ("limits.max_concurrent_requests", raw.max_concurrent_requests == 0),
+        (
+            "limits.max_concurrent_requests_per_principal",
+            raw.max_concurrent_requests_per_principal == 0,
+        ),
         ("limits.max_answer_bytes", raw.max_answer_bytes == 0),
         ("limits.body_timeout", raw.body_timeout.is_zero()),
         ("limits.connect_timeout", raw.connect_timeout.is_zero()),
@@ -344,6 +351,7 @@ fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
         max_connections: raw.max_connections,
         max_connections_per_peer: raw.max_connections_per_peer,
         max_concurrent_requests: raw.max_concurrent_requests,
+        max_concurrent_requests_per_principal: raw.max_concurrent_requests_per_principal,
         max_answer_bytes: raw.max_answer_bytes,
         body_timeout: raw.body_timeout,
         connect_timeout: raw.connect_timeout,

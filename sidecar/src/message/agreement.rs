@@ -29,8 +29,11 @@ impl Envelope {
         confirm(headers, mirrored::NAME, named, era.is_modern() && method.mirrors_its_target())?;
         let mirrors = method.mirrors_its_target() || headers.contains_key(mirrored::NAME);
         let arguments = self.param("arguments");
-        if method.calls_a_tool() && arguments.is_some_and(|a| a.as_object().is_none()) {
+        if arguments.is_some_and(|a| a.as_object().is_none()) {
             return Err(Rejection::InvalidParams);
+        }
+        if method.name == "subscriptions/listen" {
+            self.require_known_filter()?;
         }
         let params_in_headers = match era {
             Era::Modern(_) => params_in_headers(headers, arguments)?,
@@ -52,6 +55,7 @@ impl Envelope {
             content: Content::Params(params),
             route,
             params_in_headers,
+            answering: Vec::new(),
         })
     }
 
@@ -114,6 +118,24 @@ impl Envelope {
             return Err(Rejection::MissingMeta);
         }
         Ok(Era::Modern(claimed))
+    }
+
+    /// What is subscribed to is named as the specification names it, or it could not be judged
+    /// (MCP 2026-07-28, `subscriptions/listen`).
+    fn require_known_filter(&self) -> Result<(), Rejection> {
+        let filter = self.param("notifications").and_then(Json::as_object);
+        let is_text = |item: &Json| item.as_str().is_some();
+        let known = |(name, value): (&str, &Json)| match (name, value) {
+            ("toolsListChanged" | "promptsListChanged" | "resourcesListChanged", flag) => {
+                matches!(flag, Json::Bool(_))
+            }
+            ("resourceSubscriptions" | "taskIds", Json::Array(items)) => items.iter().all(is_text),
+            _ => false,
+        };
+        match filter {
+            Some(filter) if Object::iter(filter).all(known) => Ok(()),
+            _ => Err(Rejection::InvalidParams),
+        }
     }
 
     /// MCP 2026-07-28, extensions: what a client has not declared it is not served.

@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 
 use super::{
-    META_CAPABILITIES, META_VERSION, RequestId,
+    META_CAPABILITIES, META_RELATED_TASK, META_VERSION, RequestId,
     json::{Json, JsonFault, Object},
 };
 use crate::rejection::Rejection;
@@ -99,12 +99,15 @@ impl Envelope {
     /// Some servers read `Arguments` as `arguments`; here it would be judged as nothing. A name
     /// that differs in case alone from one of the protocol's is refused, also when it stands alone.
     fn refuse_near_names(&self) -> Result<(), Rejection> {
-        let Enclosed::Call { params, .. } = &self.content else { return Ok(()) };
-        let meta = self.param("_meta").and_then(Json::as_object);
+        let (holder, names): (_, &[&str]) = match &self.content {
+            Enclosed::Call { params, .. } => (params.as_ref(), &PARAM_NAMES),
+            Enclosed::Answer { value, .. } => (value.as_object(), &["_meta"]),
+        };
+        let meta = holder.and_then(|holder| holder.get("_meta")).and_then(Json::as_object);
         let near = |object: Option<&Object>, names: &[&str]| {
             object.is_some_and(|object| names.iter().any(|name| object.has_twin_of(name)))
         };
-        if near(params.as_ref(), &PARAM_NAMES) || near(meta, &META_NAMES) {
+        if near(holder, names) || near(meta, &META_NAMES) {
             return Err(Rejection::Json(JsonFault::NamesDifferInCase));
         }
         Ok(())
@@ -188,6 +191,6 @@ const META_NAMES: [&str; 6] = [
     META_CAPABILITIES,
     "io.modelcontextprotocol/clientInfo",
     "io.modelcontextprotocol/logLevel",
-    "io.modelcontextprotocol/related-task",
+    META_RELATED_TASK,
     "progressToken",
 ];

@@ -26,7 +26,8 @@ pub(crate) enum Json {
 pub(crate) struct Number(Box<str>);
 
 /// Members in the order in which they were written.
-// INVARIANT (distinct-names): no two names are equal, also when case is ignored.
+// INVARIANT (distinct-names): no two names are equal; in what callers send, also when case is
+// ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Object(Vec<(String, Json)>);
 
@@ -117,12 +118,21 @@ impl Object {
         Some(self.0.remove(position).1)
     }
 
+    /// Leaves the members whose names are `wanted`.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|(name, _)| wanted(name));
+    }
+
     /// Sets a member, in its place or at the end.
     pub(crate) fn set(&mut self, name: &str, value: Json) {
         match self.get_mut(name) {
             Some(old) => *old = value,
             None => self.0.push((name.to_owned(), value)),
         }
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Json)> {
+        self.0.iter_mut().map(|(name, value)| (name.as_str(), value))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
@@ -201,6 +211,14 @@ fn write_list<T>(
         write(item, out);
     }
     out.push(close);
+}
+
+/// Whether some reader could take one name for the other.
+pub(crate) fn same_but_for_case(one: &str, other: &str) -> bool {
+    match one.is_ascii() && other.is_ascii() {
+        true => one.eq_ignore_ascii_case(other),
+        false => fold(one) == fold(other),
+    }
 }
 
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{
     Content, META_RELATED_TASK, Message, Origin, RequestId, TargetKind,
-    json::Json,
-    method::{Form, Method, RESPONSE},
+    json::{Json, Object},
+    method::{Method, RESPONSE},
 };
 use crate::{
     rejection::Rejection,
@@ -48,11 +48,11 @@ impl Message {
         let Some(sealed) = self.route.after_event.take() else { return Ok(()) };
         let within = self.route.session.as_deref().unwrap_or_default();
         let opened = seals.open(Kind::Event, owner, within, &sealed);
-        let [event, id, method, tool] = opened.ok_or(Rejection::UnknownSession)?;
+        let [event, id, method, target] = opened.ok_or(Rejection::UnknownSession)?;
         self.route.after_event = Some(event);
         self.route.origin = RequestId::from_text(&id).and_then(|id| {
             let method = Method::named(&method)?;
-            Some(Origin { id, method, tool: (!tool.is_empty()).then_some(tool) })
+            Some(Origin { id, method, target: (!target.is_empty()).then_some(target) })
         });
         Ok(())
     }
@@ -79,42 +79,91 @@ impl Message {
         }
     }
 
-    /// What the upstream wants back when a request is made again with more input.
+    /// What the upstream wants back when a request is made again with more input, and answers to
+    /// what it asked for; others are left out.
     fn open_request_state(&mut self, owner: &Owner, seals: &Seals) -> Result<(), Rejection> {
-        if self.method.form != Form::Request || !self.era.is_modern() {
+        if !self.era.is_modern() || !self.method.may_ask_back() {
             return Ok(());
         }
         let within = state_context(self.method, self.target_name());
-        let Some(state) = self.params_mut().and_then(|params| params.get_mut("requestState"))
-        else {
-            return Ok(());
+        let Some(params) = self.params_mut() else { return Ok(()) };
+        let asked = match params.remove("requestState") {
+            None => Vec::new(),
+            Some(state) => {
+                let opened =
+                    state.as_str().and_then(|s| seals.open(Kind::State, owner, &within, s));
+                let state = RequestState::from_parts(opened.ok_or(Rejection::InvalidParams)?)?;
+                if let Some(own) = state.own {
+                    params.set("requestState", Json::String(own));
+                }
+                state.asked
+            }
         };
-        let opened = state.as_str().and_then(|s| seals.open(Kind::State, owner, &within, s));
-        let [own, sealed_at] = opened.ok_or(Rejection::InvalidParams)?;
-        let fresh =
-            sealed_at.parse().is_ok_and(|at| seconds().saturating_sub(at) <= STATE_LIFETIME);
-        if !fresh {
-            return Err(Rejection::InvalidParams);
+        match params.get_mut("inputResponses") {
+            None | Some(Json::Null) => {}
+            Some(Json::Object(responses)) => {
+                responses.retain(|name| asked.iter().any(|(own, _)| own == name));
+                let answered = asked.iter().filter(|(name, _)| responses.get(name).is_some());
+                self.answering = answered.map(|&(_, method)| method).collect();
+            }
+            Some(_) => return Err(Rejection::InvalidParams),
         }
-        *state = Json::String(own);
         Ok(())
     }
 }
 
-/// A task's id as its owner gets it.
-pub(crate) fn sealed_task(seals: &Seals, owner: &Owner, tool: &str, task: &str) -> String {
-    seals.seal(Kind::Task, owner, "", &[tool, task])
+/// What a caller brings back when it makes a request again with more input.
+pub(crate) struct RequestState {
+    /// The upstream's own, if it gave one.
+    pub(crate) own: Option<String>,
+    /// What it asked, each under a name.
+    pub(crate) asked: Vec<(String, &'static Method)>,
 }
 
-/// A request state as its owner gets it, good for the same method and target for a day.
-pub(crate) fn sealed_state(
-    seals: &Seals,
-    owner: &Owner,
-    (method, target): (&Method, Option<&str>),
-    state: &str,
-) -> String {
-    let within = state_context(method, target);
-    seals.seal(Kind::State, owner, &within, &[state, &seconds().to_string()])
+impl RequestState {
+    /// Good for its owner, for the same method and target, for a day.
+    pub(crate) fn sealed(
+        &self,
+        seals: &Seals,
+        owner: &Owner,
+        (method, target): (&Method, Option<&str>),
+    ) -> Option<String> {
+        let mut asked = Object::default();
+        for (name, method) in &self.asked {
+            asked.set(name, Json::from(method.name));
+        }
+        let mut questions = Vec::new();
+        asked.write(&mut questions);
+        let questions = String::from_utf8(questions).ok()?;
+        let (has_own, own) = match &self.own {
+            Some(own) => ("own", own.as_str()),
+            None => ("", ""),
+        };
+        let parts = [own, has_own, &questions, &seconds().to_string()];
+        seals.seal(Kind::State, owner, &state_context(method, target), &parts)
+    }
+
+    fn from_parts([own, has_own, questions, sealed_at]: [String; 4]) -> Result<Self, Rejection> {
+        let fresh =
+            sealed_at.parse().is_ok_and(|at| seconds().saturating_sub(at) <= STATE_LIFETIME);
+        let Ok(Json::Object(questions)) = Json::read_answer(questions.as_bytes()) else {
+            return Err(Rejection::InvalidParams);
+        };
+        let method = |value: &Json| Method::asked_of_clients(value.as_str()?);
+        let asked = Object::iter(&questions)
+            .filter_map(|(name, value)| Some((name.to_owned(), method(value)?)))
+            .collect();
+        if fresh {
+            Ok(Self { own: (!has_own.is_empty()).then_some(own), asked })
+        } else {
+            Err(Rejection::InvalidParams)
+        }
+    }
+}
+
+/// A task's id as its owner gets it.
+pub(crate) fn sealed_task(seals: &Seals, owner: &Owner, tool: &str, task: &str) -> Option<String> {
+    seals.seal(Kind::Task, owner, "", &[tool, task])
 }
 
 /// The tool that made a task, and the upstream's id of it.
@@ -195,9 +244,10 @@ mod tests {
 
     #[test]
     fn a_session_and_its_streams_are_their_owners() {
-        let (seals, alice, bob) = (Seals::new(None).unwrap(), owner("alice"), owner("bob"));
-        let session = seals.seal(Kind::Session, &alice, "", &["s-1"]);
-        let event = seals.seal(Kind::Event, &alice, "s-1", &["e-1", "7", "tools/call", "t"]);
+        let (seals, alice, bob) = (Seals::new(None, "r").unwrap(), owner("alice"), owner("bob"));
+        let session = seals.seal(Kind::Session, &alice, "", &["s-1"]).unwrap();
+        let event =
+            seals.seal(Kind::Event, &alice, "s-1", &["e-1", "7", "tools/call", "t"]).unwrap();
         let listening = |session: &str, event: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("mcp-session-id", HeaderValue::from_str(session).unwrap());
@@ -209,18 +259,18 @@ mod tests {
         assert_eq!(route.after_event.as_deref(), Some("e-1"));
         let origin = route.origin.unwrap();
         assert!(origin.id.is("7"));
-        assert_eq!((origin.method.name, origin.tool.as_deref()), ("tools/call", Some("t")));
+        assert_eq!((origin.method.name, origin.target()), ("tools/call", Target::Tool("t")));
         assert_eq!(refusal(listening(&session, &event), &bob, &seals), "unknown-session");
         assert_eq!(refusal(listening("s-1", &event), &alice, &seals), "unknown-session");
         assert_eq!(refusal(listening(&session, "e-1"), &alice, &seals), "unknown-session");
-        let elsewhere = seals.seal(Kind::Event, &alice, "s-2", &["e-1", "", "", ""]);
+        let elsewhere = seals.seal(Kind::Event, &alice, "s-2", &["e-1", "", "", ""]).unwrap();
         assert_eq!(refusal(listening(&session, &elsewhere), &alice, &seals), "unknown-session");
     }
 
     #[test]
     fn a_response_answers_what_was_asked_of_its_sender() {
-        let (seals, alice, bob) = (Seals::new(None).unwrap(), owner("alice"), owner("bob"));
-        let asked = seals.seal(Kind::Request, &alice, "", &["5", "elicitation/create"]);
+        let (seals, alice, bob) = (Seals::new(None, "r").unwrap(), owner("alice"), owner("bob"));
+        let asked = seals.seal(Kind::Request, &alice, "", &["5", "elicitation/create"]).unwrap();
         let body = format!(r#"{{"jsonrpc":"2.0","id":"{asked}","result":{{"action":"accept"}}}}"#);
         let message = legacy(&[], &body).owned_by(&alice, &seals).unwrap();
         assert_eq!(message.method().name, "elicitation/create");
@@ -234,8 +284,8 @@ mod tests {
 
     #[test]
     fn a_task_is_its_owners_and_its_tools() {
-        let (seals, alice, bob) = (Seals::new(None).unwrap(), owner("alice"), owner("bob"));
-        let task = sealed_task(&seals, &alice, "make_report", "t-1");
+        let (seals, alice, bob) = (Seals::new(None, "r").unwrap(), owner("alice"), owner("bob"));
+        let task = sealed_task(&seals, &alice, "make_report", "t-1").unwrap();
         let params = format!(r#""taskId":"{task}""#);
         let get = |name: &str| modern("tasks/get", Some(name), &params);
         let message = get(&task).owned_by(&alice, &seals).unwrap();
@@ -249,9 +299,10 @@ mod tests {
 
     #[test]
     fn only_own_tasks_are_watched_or_related_to() {
-        let (seals, alice, bob) = (Seals::new(None).unwrap(), owner("alice"), owner("bob"));
-        let [own, other] = [&alice, &bob].map(|who| sealed_task(&seals, who, "tool", "t-1"));
-        let params = format!(r#""notifications":{{"taskIds":["{own}","{other}","t-1",1]}}"#);
+        let (seals, alice, bob) = (Seals::new(None, "r").unwrap(), owner("alice"), owner("bob"));
+        let [own, other] =
+            [&alice, &bob].map(|who| sealed_task(&seals, who, "tool", "t-1").unwrap());
+        let params = format!(r#""notifications":{{"taskIds":["{own}","{other}","t-1"]}}"#);
         let listen = modern("subscriptions/listen", None, &params);
         let message = listen.owned_by(&alice, &seals).unwrap();
         assert!(text(&message).contains(r#""taskIds":["t-1"]"#), "{}", text(&message));
@@ -269,19 +320,32 @@ mod tests {
     }
 
     #[test]
-    fn a_request_state_is_good_for_one_method_and_target() {
-        let (seals, alice, bob) = (Seals::new(None).unwrap(), owner("alice"), owner("bob"));
+    fn a_request_state_is_good_for_one_method_and_target_and_what_was_asked() {
+        let (seals, alice, bob) = (Seals::new(None, "r").unwrap(), owner("alice"), owner("bob"));
         let call = Method::named("tools/call").unwrap();
-        let state = sealed_state(&seals, &alice, (call, Some("book")), "s-1");
-        let again = |tool: &str| {
-            let params = format!(r#""name":"{tool}","requestState":"{state}""#);
+        let asked = vec![("q".to_owned(), Method::asked_of_clients("elicitation/create").unwrap())];
+        let state = RequestState { own: Some("s-1".to_owned()), asked };
+        let state = state.sealed(&seals, &alice, (call, Some("book"))).unwrap();
+        let again = |tool: &str, responses: &str| {
+            let params =
+                format!(r#""name":"{tool}","requestState":"{state}","inputResponses":{responses}"#);
             modern("tools/call", Some(tool), &params)
         };
-        let message = again("book").owned_by(&alice, &seals).unwrap();
-        assert!(text(&message).contains(r#""requestState":"s-1""#), "{}", text(&message));
-        assert_eq!(refusal(again("pay"), &alice, &seals), "invalid-params");
-        assert_eq!(refusal(again("book"), &bob, &seals), "invalid-params");
-        let old = seals.seal(Kind::State, &alice, "tools/call book", &["s-1", "1700000000"]);
+        let message = again("book", r#"{"q":1,"z":2}"#).owned_by(&alice, &seals).unwrap();
+        let written = text(&message);
+        assert!(written.contains(r#""requestState":"s-1""#), "{written}");
+        assert!(written.contains(r#""inputResponses":{"q":1}"#), "{written}");
+        assert_eq!(message.answering().len(), 1);
+        assert_eq!(refusal(again("pay", "{}"), &alice, &seals), "invalid-params");
+        assert_eq!(refusal(again("book", "{}"), &bob, &seals), "invalid-params");
+        assert_eq!(refusal(again("book", "[]"), &alice, &seals), "invalid-params");
+
+        let unasked = r#""name":"book","inputResponses":{"q":1}"#;
+        let unasked = modern("tools/call", Some("book"), unasked);
+        let written = text(&unasked.owned_by(&alice, &seals).unwrap());
+        assert!(written.contains(r#""inputResponses":{}"#), "nothing was asked: {written}");
+        let parts = ["s-1", "own", "{}", "1700000000"];
+        let old = seals.seal(Kind::State, &alice, "tools/call book", &parts).unwrap();
         let params = format!(r#""name":"book","requestState":"{old}""#);
         let stale = modern("tools/call", Some("book"), &params);
         assert_eq!(refusal(stale, &alice, &seals), "invalid-params");

@@ -24,8 +24,10 @@ impl Rejection {
         manner: Manner,
         asked: &Asked,
     ) -> Response {
-        // A notification has no answer that its sender could read; it goes nowhere.
-        if asked.form == Some(Form::Notification) && self.is_about_the_call() {
+        // Neither has an answer that its sender could read; it goes nowhere.
+        if matches!(asked.form, Some(Form::Notification | Form::Response))
+            && self.is_about_the_call()
+        {
             return StatusCode::ACCEPTED.into_response();
         }
         let (status, code) = self.codes();

@@ -10,7 +10,9 @@ impl Rejection {
         let fixed = match self {
             Self::WrongHost => "this host is not served here",
             Self::ForeignOrigin => "requests from this origin are not accepted",
-            Self::NotPost => "send messages with POST; there is no stream or session here",
+            Self::NotPost => {
+                "there is nothing to listen to or to end here; send messages with POST"
+            }
             Self::UnknownSession => "Session not found",
             Self::Overloaded => "too many requests at once, try again",
             Self::NoToken => "an access token is required",

@@ -125,13 +125,14 @@ impl Revocations {
     /// Refuses the claims of a revoked token.
     pub(super) fn require_none_of(&self, claims: &Claims, token: &str) -> Result<(), Rejection> {
         let revoked = self.current.load();
-        let of_issuer = revoked.by_issuer.get(claims.iss()).is_some_and(|of| {
-            claims.jti().is_some_and(|jti| of.tokens.contains_key(jti))
-                || of.subjects.get(claims.sub()).is_some_and(|&before| claims.issued_at() < before)
-        });
         let by_digest =
             || !revoked.by_digest.is_empty() && revoked.by_digest.contains_key(&name_of(token));
-        if of_issuer || by_digest() { Err(Rejection::Revoked) } else { Ok(()) }
+        if revoked.name(claims) || by_digest() { Err(Rejection::Revoked) } else { Ok(()) }
+    }
+
+    /// Whether they name these claims, by `jti` or by subject.
+    pub(crate) fn name(&self, claims: &Claims) -> bool {
+        self.current.load().name(claims)
     }
 
     /// Puts a revocation in force.
@@ -168,6 +169,13 @@ impl Revocations {
 }
 
 impl Revoked {
+    fn name(&self, claims: &Claims) -> bool {
+        self.by_issuer.get(claims.iss()).is_some_and(|of| {
+            claims.jti().is_some_and(|jti| of.tokens.contains_key(jti))
+                || of.subjects.get(claims.sub()).is_some_and(|&before| claims.issued_at() < before)
+        })
+    }
+
     fn apply(&mut self, entry: &Entry) {
         match entry {
             Entry::Revoked(Revocation::Token { issuer, jti, until }) => {

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::body::Body;
+use axum::{body::Body, response::IntoResponse as _};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
+use tokio::sync::Semaphore;
 
 use super::{UnusableUpstream, identity::Identity, wire::Wire};
 use crate::{
@@ -22,6 +23,7 @@ pub(crate) struct HttpServer {
     uri: Uri,
     identity: Identity,
     response_timeout: Duration,
+    declining: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for HttpServer {
@@ -37,6 +39,7 @@ impl HttpServer {
             uri: http.url.as_str().parse()?,
             identity: Identity::new(&config.upstream.identity, config.resource.identifier())?,
             response_timeout: config.limits.response_timeout,
+            declining: Arc::new(Semaphore::new(MAX_DECLINING)),
         })
     }
 
@@ -50,37 +53,45 @@ impl HttpServer {
         authorized: Authorized<Message>,
         claims: &Claims,
     ) -> Result<Response<Body>, Rejection> {
-        let request = self.request(authorized.get(), claims)?;
+        let message = authorized.get();
+        // Without a session an id may be any caller's: it is not for one to speak of.
+        if message.method().form == Form::Notification
+            && message.route().session.is_none()
+            && matches!(message.method().name, "notifications/cancelled" | "notifications/progress")
+        {
+            return Ok(StatusCode::ACCEPTED.into_response());
+        }
+        let request = self.request(message, claims)?;
         // Written; its tree is of no more use while the upstream takes its time.
         drop(authorized);
         self.send(request).await
     }
 
     /// Answers a request of the upstream's in the place of a client that it may not reach. Nothing
-    /// of any caller's is in it.
+    /// of any caller's is in it. One that asks faster than it takes answers is given none.
     pub(super) fn decline(
         self: &Arc<Self>,
         id: &RequestId,
         (route, era): (&Route, Era),
         claims: &Claims,
-    ) {
+    ) -> Result<(), Rejection> {
+        let declining = Arc::clone(&self.declining).try_acquire_owned().map_err(|_| {
+            tracing::warn!("the upstream asks faster than it takes answers");
+            Rejection::UpstreamAnswer
+        })?;
         let body = Rejection::QuestionDenied { method: String::new() }.in_place_of_an_answer(id);
-        let request = self.addressed(&Method::POST, route, era, claims).map(|mut request| {
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(header::CONTENT_TYPE, json);
-            *request.body_mut() = Full::from(body);
-            request
-        });
-        let upstream = Arc::clone(self);
+        let mut request = self.addressed(&Method::POST, route, era, claims)?;
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+        *request.body_mut() = Full::from(body);
+        let server = Arc::clone(self);
         tokio::spawn(async move {
-            let sent = match request {
-                Ok(request) => upstream.send(request).await.map(drop),
-                Err(rejection) => Err(rejection),
-            };
-            if let Err(rejection) = sent {
+            let _declining = declining;
+            if let Err(rejection) = server.send(request).await {
                 tracing::warn!(reason = rejection.reason(), "a request could not be declined");
             }
         });
+        Ok(())
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Rejection> {
@@ -182,3 +193,5 @@ impl std::fmt::Display for Chain<'_> {
 }
 
 const USER_AGENT: &str = concat!("cedargate/", env!("CARGO_PKG_VERSION"));
+/// More questions than are refused at a time by honest servers.
+const MAX_DECLINING: usize = 32;

@@ -160,7 +160,7 @@ impl StdioServer {
             Subscribed::First => up.connection.ask("resources/subscribe", wire::of_uri(uri)).await,
         };
         if !matches!(outcome, Ok(Outcome::Result(_))) {
-            self.shared.listeners.unsubscribe(caller, uri, |_| {});
+            self.shared.listeners.refuse(uri);
         }
         outcome
     }

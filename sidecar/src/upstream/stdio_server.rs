@@ -70,7 +70,9 @@ impl StdioServer {
                 }
                 Ok(StatusCode::OK.into_response())
             }
-            Form::Request | Form::Notification | Form::Response => {
+            // A child's questions reach no client.
+            Form::Response => Err(Rejection::UnexpectedResponse),
+            Form::Request | Form::Notification => {
                 let mut response = match self.child.exchange(message, &caller).await? {
                     Reply::Accepted => StatusCode::ACCEPTED.into_response(),
                     Reply::Events(stream) => events(stream),

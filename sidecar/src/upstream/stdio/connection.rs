@@ -83,6 +83,17 @@ impl Connection {
         }
     }
 
+    /// The same, waiting until the child has room for it.
+    pub(super) async fn ask_before_long(
+        &self,
+        method: &str,
+        params: Object,
+    ) -> Result<(), Rejection> {
+        let (number, _) = self.pending.register(None, None)?;
+        self.pending.withdraw(number);
+        self.write(wire::request(number, method, Some(params))).await
+    }
+
     pub(super) fn notify(&self, method: &str, params: Option<Object>) {
         self.write_now(wire::notification(method, params));
     }
@@ -143,6 +154,19 @@ impl Connection {
         tracing::warn!(bytes = line.len(), "the upstream wrote a line that is no message");
         tracing::debug!(target: "cedargate::upstream", "no message: {}", printable(line));
         if let Ok(Outline { id, method: None }) = serde_json::from_slice(line) {
+            self.pending.settle(&Json::whole(id), Err(Rejection::UpstreamAnswer));
+        }
+    }
+
+    /// A line that is too long to be read answers somebody all the same: it learns so, if the id
+    /// stands at its beginning.
+    pub(super) fn too_long(&self, beginning: &[u8]) {
+        tracing::warn!("the upstream wrote a line that is too long");
+        let beginning = String::from_utf8_lossy(beginning.get(..ID_WITHIN).unwrap_or(beginning));
+        let Some((_, rest)) = beginning.split_once("\"id\":") else { return };
+        let rest = rest.trim_start();
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).and_then(|end| rest.get(..end));
+        if let Some(id) = digits.and_then(|digits| digits.parse::<i64>().ok()) {
             self.pending.settle(&Json::whole(id), Err(Rejection::UpstreamAnswer));
         }
     }
@@ -225,6 +249,8 @@ fn of_request(number: i64) -> Object {
     wire::object([("requestId", Json::whole(number))])
 }
 
+/// Where in a long answer its id is looked for.
+const ID_WITHIN: usize = 1024;
 const CANCELLED: &str = "notifications/cancelled";
 /// Messages on their way to a child that reads slowly; each may be as long as a body.
 const MAX_QUEUED: usize = 64;

@@ -11,39 +11,51 @@ use tokio::{
 pub(super) enum LineFault {
     #[error("it closed its end")]
     Closed,
-    #[error("it wrote a line longer than {0} bytes")]
-    TooLong(usize),
     #[error("its streams failed: {0}")]
     Broken(#[from] std::io::Error),
 }
 
-/// Gives every line of at most `most` bytes to `take`, until there are no more. What is
-/// unfinished at the end is dropped.
+/// What was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    Whole(&'a [u8]),
+    /// How one begins that is longer than is allowed; the rest of it is thrown away.
+    TooLong(&'a [u8]),
+}
+
+/// Gives every line to `take`, and of one longer than `most` its beginning, until there are no
+/// more. What is unfinished at the end is dropped.
 pub(super) async fn read(
     mut input: impl AsyncBufRead + Unpin,
     most: usize,
-    mut take: impl FnMut(&[u8]),
+    mut take: impl FnMut(Line<'_>),
 ) -> LineFault {
     let mut line = Vec::new();
+    let mut skipping = false;
     loop {
         let chunk = match input.fill_buf().await {
             Ok([]) => return LineFault::Closed,
             Ok(chunk) => chunk,
             Err(error) => return LineFault::Broken(error),
         };
-        let mut pieces = chunk.split_inclusive(|&byte| byte == b'\n');
         let consumed = chunk.len();
-        for piece in pieces.by_ref() {
+        for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
             let (text, ends) = match piece.strip_suffix(b"\n") {
                 Some(text) => (text, true),
                 None => (piece, false),
             };
-            if line.len() + text.len() > most {
-                return LineFault::TooLong(most);
+            if !skipping && line.len() + text.len() > most {
+                let room = most - line.len();
+                line.extend_from_slice(text.get(..room).unwrap_or_default());
+                take(Line::TooLong(&line));
+                skipping = true;
+                line.clear();
             }
-            line.extend_from_slice(text);
-            if ends {
-                take(&line);
+            if !skipping {
+                line.extend_from_slice(text);
+            }
+            if ends && !std::mem::take(&mut skipping) {
+                take(Line::Whole(&line));
                 line.clear();
             }
         }
@@ -112,7 +124,12 @@ mod tests {
         let mut seen = Vec::new();
         // A small buffer: lines come in pieces.
         let input = BufReader::with_capacity(3, text);
-        let fault = read(input, most, |line| seen.push(String::from_utf8(line.to_vec()).unwrap()));
+        let fault = read(input, most, |line| {
+            seen.push(match line {
+                Line::Whole(text) => String::from_utf8(text.to_vec()).unwrap(),
+                Line::TooLong(text) => format!("{}...", String::from_utf8_lossy(text)),
+            });
+        });
         let fault = fault.await.to_string();
         (seen, fault)
     }
@@ -125,10 +142,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_without_end_is_not_collected() {
-        let (seen, fault) = lines(b"1234\n12345\n1", 4).await;
-        assert_eq!(seen, ["1234"]);
-        assert_eq!(fault, "it wrote a line longer than 4 bytes");
+    async fn of_a_line_that_is_too_long_the_beginning_is_told_and_the_next_is_read() {
+        let (seen, _) = lines(b"1234\n123456789\n1\n12345\n2\n123456", 4).await;
+        assert_eq!(seen, ["1234", "1234...", "1", "1234...", "2", "1234..."]);
     }
 
     #[test]

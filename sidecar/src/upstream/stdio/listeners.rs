@@ -90,7 +90,10 @@ impl Listeners {
         let known = table.has_subscriber(uri);
         if !table.subscriptions.contains_key(caller) && table.subscriptions.len() >= MAX_SUBSCRIBERS
         {
-            return Err(Rejection::Overloaded);
+            table.forget_the_deaf();
+            if table.subscriptions.len() >= MAX_SUBSCRIBERS {
+                return Err(Rejection::Overloaded);
+            }
         }
         let uris = table.subscriptions.entry(caller.clone()).or_default();
         if uris.len() >= MAX_SUBSCRIPTIONS && !uris.contains(uri) {
@@ -98,6 +101,16 @@ impl Listeners {
         }
         uris.insert(uri.to_owned());
         Ok(if known { Subscribed::Joined } else { Subscribed::First })
+    }
+
+    /// The child refuses to tell of a resource: nobody subscribes to it, also not who joined while
+    /// it was asked.
+    pub(super) fn refuse(&self, uri: &str) {
+        let mut table = self.table();
+        table.subscriptions.retain(|_, uris| {
+            uris.remove(uri);
+            !uris.is_empty()
+        });
     }
 
     /// Ends one subscription; `unheard` is told when it was the last, before anyone can subscribe
@@ -138,6 +151,14 @@ impl Listeners {
 }
 
 impl Table {
+    /// Subscriptions of sessions that nobody listens to take no other's place. What only they
+    /// subscribed to the child goes on telling, to nobody.
+    fn forget_the_deaf(&mut self) {
+        self.ears.retain(|_, sender| sender.receiver_count() > 0);
+        let Self { ears, subscriptions } = self;
+        subscriptions.retain(|caller, _| ears.contains_key(caller));
+    }
+
     fn has_subscriber(&self, uri: &str) -> bool {
         self.subscriptions.values().any(|uris| uris.contains(uri))
     }

@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::{broadcast, oneshot};
+use uuid::Uuid;
 
 use super::{CallerKey, wire::Outcome};
 use crate::{message::json::Json, rejection::Rejection};
@@ -20,7 +21,6 @@ pub(super) struct Pending {
 
 struct Table {
     open: bool,
-    last: i64,
     waiters: HashMap<i64, Waiter>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Arrivals {
 
 impl Pending {
     pub(super) fn new(most: usize) -> Self {
-        let table = Table { open: true, last: 0, waiters: HashMap::new() };
+        let table = Table { open: true, waiters: HashMap::new() };
         Self { most, table: Mutex::new(table) }
     }
 
@@ -68,8 +68,7 @@ impl Pending {
             progress: progress.as_ref().map(|(_, sender)| sender.subscribe()),
             answer: answered,
         };
-        table.last += 1;
-        let number = table.last;
+        let number = unguessable();
         table.waiters.insert(number, Waiter { asker, progress, answer });
         Ok((number, arrivals))
     }
@@ -79,13 +78,11 @@ impl Pending {
         let number = number(id);
         let mut table = self.table();
         let waiter = number.and_then(|number| table.waiters.remove(&number));
-        let was_given = number.is_some_and(|number| (1..=table.last).contains(&number));
         drop(table);
         match waiter {
             // Who went away in this moment does not miss it.
             Some(waiter) => drop(waiter.answer.send(outcome)),
-            None if was_given => tracing::debug!(?number, "nobody waits for this answer any more"),
-            None => tracing::warn!("the upstream answers what was not asked"),
+            None => tracing::debug!(?number, "nobody waits for this answer, or not any more"),
         }
     }
 
@@ -136,6 +133,14 @@ impl Pending {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A new id. A child may print what a caller gave it, so that a caller who knew the next id could
+/// answer another's request.
+fn unguessable() -> i64 {
+    let (high, _) = Uuid::new_v4().as_u64_pair();
+    // Every reader of numbers holds 53 bits exactly; below the version's bits all are random.
+    i64::try_from(high >> 16).unwrap_or_default()
 }
 
 /// An id of the gate's making; those are whole numbers.

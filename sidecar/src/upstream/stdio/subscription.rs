@@ -54,13 +54,9 @@ impl StdioServer {
             }
         }
         if let Some(Json::Array(uris)) = wanted.get("resourceSubscriptions") {
-            let mut watched = Vec::new();
-            for uri in uris.iter().filter_map(Json::as_str) {
-                let outcome = self.subscribe_to(uri, &listening.key).await?;
-                if matches!(outcome, Outcome::Result(_)) {
-                    watched.push(Json::from(uri));
-                }
-            }
+            let watched = self.watch(uris, &listening.key);
+            let watched = tokio::time::timeout(self.shared.limits.response_timeout, watched).await;
+            let watched = watched.map_err(|_| Rejection::UpstreamTooSlow)??;
             honoured.set("resourceSubscriptions", Json::Array(watched));
         }
         let first = stream::iter([acknowledged(id, honoured)]);
@@ -71,6 +67,17 @@ impl StdioServer {
             std::future::ready(event)
         });
         Ok(Reply::Events(first.chain(news).boxed()))
+    }
+
+    /// Of these resources those that the child tells of.
+    async fn watch(&self, uris: &[Json], key: &CallerKey) -> Result<Vec<Json>, Rejection> {
+        let mut watched = Vec::new();
+        for uri in uris.iter().filter_map(Json::as_str) {
+            if let Outcome::Result(_) = self.subscribe_to(uri, key).await? {
+                watched.push(Json::from(uri));
+            }
+        }
+        Ok(watched)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     child::{Child, Pipes},
     connection::Connection,
     introduction::{Introduction, NoIntroduction, introduce},
-    lines::{self, LineFault},
+    lines::{self, Line, LineFault},
     listeners::Listeners,
     wire,
 };
@@ -25,7 +25,7 @@ use crate::{
 /// What callers and the supervisor have in common.
 pub(super) struct Shared {
     command: StdioUpstream,
-    limits: Limits,
+    pub(super) limits: Limits,
     pub(super) listeners: Listeners,
     /// Set by the supervisor alone.
     state: watch::Sender<State>,
@@ -169,7 +169,10 @@ async fn talk(
 ) -> Fault {
     // Ends with the child, whose last words matter most.
     tokio::spawn(lines::log(stderr));
-    let take = |line: &[u8]| connection.received(line, &shared.listeners);
+    let take = |line: Line<'_>| match line {
+        Line::Whole(line) => connection.received(line, &shared.listeners),
+        Line::TooLong(beginning) => connection.too_long(beginning),
+    };
     let most = shared.limits.max_answer_bytes;
     let mut reading = pin!(lines::read(BufReader::new(stdout), most, take).fuse());
     let fault = tokio::select! {
@@ -178,9 +181,6 @@ async fn talk(
         Err(fault) = open(shared, connection) => return fault.into(),
         Ok(_) = child.exited() => LineFault::Closed,
     };
-    if let LineFault::TooLong(_) = fault {
-        return fault.into();
-    }
     // Usually it has ended: what it answered before still counts, and so does why.
     if !reading.is_terminated() {
         drop(tokio::time::timeout(LAST_WORDS, reading).await);
@@ -196,7 +196,7 @@ async fn open(shared: &Shared, connection: &Arc<Connection>) -> Result<(), NoInt
     let introduction = introduce(connection).await?;
     tracing::info!(era = ?introduction.era(), "the upstream's process has introduced itself");
     for uri in shared.listeners.subscribed() {
-        connection.ask_in_passing("resources/subscribe", wire::of_uri(&uri));
+        connection.ask_before_long("resources/subscribe", wire::of_uri(&uri)).await?;
     }
     let up = Up { connection: Arc::clone(connection), introduction };
     shared.state.send_replace(State::Up(Arc::new(up)));

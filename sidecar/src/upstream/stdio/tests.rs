@@ -51,6 +51,7 @@ fn limits() -> Limits {
         max_connections: 10,
         max_connections_per_peer: 10,
         max_concurrent_requests: 64,
+        max_concurrent_requests_per_principal: 64,
         max_answer_bytes: 200_000,
         body_timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(10),
@@ -155,9 +156,10 @@ async fn a_message_that_was_permitted_arrives_as_it_was_written() {
     let Ok(Reply::Json(answer)) = server.exchange(&message, &alice()).await else { panic!() };
     let answer = text_of(answer);
     assert!(answer.starts_with(r#"{"jsonrpc":"2.0","id":-0,"result":"#), "{answer}");
-    // The second request of this connection.
-    assert!(answer.contains(r#""id":2,"method":"tools/call""#), "{answer}");
-    assert!(answer.contains(r#""_meta":{"x":1,"progressToken":2}"#), "{answer}");
+    let own = answer.split_once(r#""id":"#).unwrap().1.split_once(r#""id":"#).unwrap().1;
+    let own = own.split(',').next().unwrap();
+    assert!(own.len() > 8, "no caller guesses the next: {own}");
+    assert!(answer.contains(&format!(r#""_meta":{{"x":1,"progressToken":{own}}}"#)), "{answer}");
     assert!(answer.contains("1.5"), "{answer}");
 }
 
@@ -213,11 +215,8 @@ async fn who_goes_away_in_the_modern_era_has_cancelled() {
     let reply = ask(&server, &alice(), MODERN, ("5", "tools/call", params)).await;
     drop(reply);
     let heard = heard_until(&server, |heard| heard.matches("cancelled").count() == 2).await;
-    // initialize 1, echo 2, the legacy one 3 goes on.
-    assert!(
-        heard.contains(r#"{"requestId":4}"#) && heard.contains(r#"{"requestId":5}"#),
-        "{heard}"
-    );
+    // The legacy one goes on.
+    assert_eq!(heard.matches(r#"{"requestId":"#).count(), 2, "{heard}");
 }
 
 #[tokio::test]
@@ -232,7 +231,7 @@ async fn only_ones_own_request_can_be_cancelled() {
             assert!(matches!(ask(&server, &caller, LEGACY, asked).await, Ok(Reply::Accepted)));
         };
         call_tool(&server, LEGACY, "1", r#"{"name":"echo"}"#).await;
-        for (caller, id) in [(bob(), "\"x\""), (alice(), "\"y\""), (alice(), "2")] {
+        for (caller, id) in [(bob(), "\"x\""), (alice(), "\"y\""), (alice(), "1")] {
             cancel(caller, id).await;
         }
         let heard = heard(&server).await;
@@ -244,7 +243,6 @@ async fn only_ones_own_request_can_be_cancelled() {
     let Ok(Reply::Json(answer)) = answer else { panic!() };
     assert!(text_of(answer).starts_with(r#"{"jsonrpc":"2.0","id":"x","error":{"code":499"#));
     assert_eq!(heard.matches("cancelled").count(), 1, "{heard}");
-    assert!(heard.contains(r#""params":{"requestId":2}"#), "{heard}");
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ def call(message):
     elif name == "ambiguous":
         raw(b'{"jsonrpc":"2.0","id":%d,"result":{"a":1,"a":2}}' % message["id"])
     elif name == "long":
-        raw(b'{"x":"' + b"x" * 300_000 + b'"}')
+        raw(b'{"jsonrpc":"2.0","id":%d,"result":{"x":"' % message["id"] + b"x" * 300_000 + b'"}}')
     elif name == "environment":
         answer(message, {"environment": dict(os.environ), "folder": os.getcwd()})
     elif name == "ask":
