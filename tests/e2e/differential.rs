@@ -49,7 +49,7 @@ const TOOL: &str = r#"
 "#;
 const EVERYTHING: &str = "@id(\"everything\") permit (principal, action, resource);";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_gate_admits_every_sdk_reads_as_the_gate_does() {
     let Some(python) = Neighbour::python_with_mcp() else {
         return skip("a Python with the package mcp 2.3.0, named by CEDARGATE_TEST_PYTHON");

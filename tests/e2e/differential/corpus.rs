@@ -97,6 +97,7 @@ const fn modern(
 }
 
 const MODERN: &str = "2026-07-28";
+const URI: &str = "file:///a%2Fb/../C";
 /// The end of the `params` of a modern message, and of the message.
 macro_rules! modern_end {
     () => {
@@ -199,36 +200,8 @@ const MEMBERS_OF: [Place; 6] = [
 
 /// Methods of both eras as an honest client sends them.
 fn honest() -> Vec<Item> {
-    let probe = json!({
-        "name": "probe",
-        "arguments": {
-            "text": "Zoë \u{1F600} \"quoted\" \\ \u{8}\u{c}\n\r\t \u{2028}", "count": -7,
-            "amount": 89.5, "flag": true, "names": ["a", "b"], "nested": { "text": "", "count": 0 },
-        },
-    });
-    let hello = json!({
-        "protocolVersion": "2025-11-25", "capabilities": { "roots": { "listChanged": true } },
-        "clientInfo": { "name": "test", "version": "1" },
-    });
-    let prompt = json!({ "name": "p", "arguments": { "a": "b" } });
-    let completion = json!({
-        "ref": { "type": "ref/resource", "uri": "file:///{path}" },
-        "argument": { "name": "path", "value": "x" },
-    });
-    let uri = json!({ "uri": "file:///a%2Fb/../C" });
     let mut items = Vec::new();
-    for (method, params) in [
-        ("initialize", hello),
-        ("ping", json!({})),
-        ("logging/setLevel", json!({ "level": "info" })),
-        ("tools/list", json!({ "cursor": "c", "_meta": { "progressToken": "t" } })),
-        ("tools/call", probe.clone()),
-        ("prompts/get", prompt.clone()),
-        ("resources/list", json!({})),
-        ("resources/read", uri.clone()),
-        ("resources/subscribe", uri.clone()),
-        ("completion/complete", completion.clone()),
-    ] {
+    for (method, params) in legacy_methods() {
         for id in [json!(1), json!("a-1"), json!(0), json!(-5), json!("")] {
             let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
             items.push(Item::legacy(Kind::Honest, method, body.to_string()));
@@ -245,14 +218,51 @@ fn honest() -> Vec<Item> {
     for (method, name, params) in [
         ("server/discover", None, json!({})),
         ("tools/list", None, json!({})),
-        ("tools/call", Some("probe"), probe),
-        ("prompts/get", Some("p"), prompt),
-        ("resources/read", Some("file:///a%2Fb/../C"), uri),
-        ("completion/complete", None, completion),
+        ("tools/call", Some("probe"), probe()),
+        ("prompts/get", Some("p"), json!({ "name": "p", "arguments": { "a": "b" } })),
+        ("resources/read", Some(URI), json!({ "uri": URI })),
+        ("completion/complete", None, completion()),
     ] {
         items.push(honest_modern(method, name, params));
     }
     items
+}
+
+fn legacy_methods() -> [(&'static str, Value); 10] {
+    let hello = json!({
+        "protocolVersion": "2025-11-25", "capabilities": { "roots": { "listChanged": true } },
+        "clientInfo": { "name": "test", "version": "1" },
+    });
+    [
+        ("initialize", hello),
+        ("ping", json!({})),
+        ("logging/setLevel", json!({ "level": "info" })),
+        ("tools/list", json!({ "cursor": "c", "_meta": { "progressToken": "t" } })),
+        ("tools/call", probe()),
+        ("prompts/get", json!({ "name": "p", "arguments": { "a": "b" } })),
+        ("resources/list", json!({})),
+        ("resources/read", json!({ "uri": URI })),
+        ("resources/subscribe", json!({ "uri": URI })),
+        ("completion/complete", completion()),
+    ]
+}
+
+fn probe() -> Value {
+    let text = "Zoë \u{1F600} \"quoted\" \\ \u{8}\u{c}\n\r\t \u{2028}";
+    json!({
+        "name": "probe",
+        "arguments": {
+            "text": text, "count": -7, "amount": 89.5, "flag": true, "names": ["a", "b"],
+            "nested": { "text": "", "count": 0 },
+        },
+    })
+}
+
+fn completion() -> Value {
+    json!({
+        "ref": { "type": "ref/resource", "uri": "file:///{path}" },
+        "argument": { "name": "path", "value": "x" },
+    })
 }
 
 fn honest_modern(method: &'static str, name: Option<&'static str>, mut params: Value) -> Item {

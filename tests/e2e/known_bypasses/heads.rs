@@ -54,6 +54,7 @@ async fn only_exact_hosts_are_ours() {
         format!("evil@{gate}"),
         format!("{gate}@{gate}"),
         format!("{gate}.evil.example.com"),
+        format!("{gate}\r\nHost: evil.example.com"),
         format!("{gate}, evil.example.com"),
         format!("{gate}/"),
         format!("{gate}#"),
