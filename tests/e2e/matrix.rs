@@ -1,6 +1,6 @@
-//! Official clients list and call tools through the gate in front of official servers. Each makes
-//! three calls: a permitted one, one whose arguments a policy forbids, and one of a tool that is
-//! forbidden to everyone, which must not be listed either.
+//! Official clients list and call tools through the gate in front of official servers. Each calls
+//! with arguments that a policy forbids, calls a tool that is forbidden to everyone and must not be
+//! listed either, and after these refusals goes on with a call that is permitted.
 
 /// The clients, and what comes of their visits.
 mod clients;
@@ -9,13 +9,17 @@ mod desk;
 /// The servers, and what is asked of them.
 mod servers;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use futures::StreamExt as _;
 use harness::{Stack, schema_for, skip};
-use sidecar::DecisionRecord;
+use sidecar::{Decision, DecisionRecord};
 
-use clients::{Answer, Client, Found, Visit};
+use clients::{Client, Found, Visit};
 use desk::{Desk, Kit, NEEDED};
 use servers::Server;
 
@@ -25,61 +29,137 @@ async fn official_clients_use_official_servers_through_the_gate() {
         return skip(NEEDED);
     };
     let desk = Desk::new(&kit);
-    let mut table = String::new();
+    let mut matrix = Matrix::default();
     for server in Server::all(&desk) {
-        table.push_str(&stand_before(&server, &desk).await);
+        matrix.stand_before(&server, &desk).await;
     }
-    println!("{table}");
-    insta::assert_snapshot!(table, @"");
+    println!("{matrix}");
+    insta::assert_snapshot!(matrix, @r#"
+    tools listed of offered   server-everything the same, HTTP    server-filesystem server-memory     mcp-server-time
+    Inspector, auto           2026-07-28 12/13  2025-11-25 12/13  2026-07-28 13/14  2026-07-28 8/9    2026-07-28 1/2
+    Inspector, legacy         2025-11-25 12/13  2025-11-25 12/13  2025-11-25 13/14  2025-11-25 8/9    2025-11-25 1/2
+    Python SDK, auto          2026-07-28 12/13  2025-11-25 12/13  2026-07-28 13/14  2026-07-28 8/9    2026-07-28 1/2
+    TypeScript SDK 1          2025-11-25 12/13  2025-11-25 12/13  2025-11-25 13/14  2025-11-25 8/9    2025-11-25 1/2
+    TypeScript SDK 2, auto    2026-07-28 12/13  2025-11-25 12/13  2026-07-28 13/14  2026-07-28 8/9    2026-07-28 1/2
+    TypeScript SDK 2, legacy  2025-11-25 12/13  2025-11-25 12/13  2025-11-25 13/14  2025-11-25 8/9    2025-11-25 1/2
+    rmcp, auto                2026-07-28 12/13  2025-11-25 12/13  2026-07-28 13/14  2026-07-28 8/9    2026-07-28 1/2
+    rmcp, legacy              2025-11-25 12/13  2025-11-25 12/13  2025-11-25 13/14  2025-11-25 8/9    2025-11-25 1/2
+
+    client, era: reasons on record
+      forbidden tool | forbidden arguments, in the client's words
+    Inspector, auto, 2025-11-25: denied
+      Tool '<tool>' not found on server. | policy does not permit this
+    Inspector, auto, 2026-07-28: denied
+      Tool '<tool>' not found on server. | Error POSTing to endpoint: {"jsonrpc":"2.0","id":2,"error":{"code":403,"message":"policy does not permit this","data":{"reason":"denied"}}}
+    Inspector, legacy, 2025-11-25: denied
+      Tool '<tool>' not found on server. | policy does not permit this
+    Python SDK, auto, 2025-11-25: denied, hidden
+      Unknown tool: <tool> | policy does not permit this
+    Python SDK, auto, 2026-07-28: denied, hidden
+      Unknown tool: <tool> | policy does not permit this
+    TypeScript SDK 1, 2025-11-25: denied, hidden
+      MCP error -32602: Unknown tool: <tool> | MCP error 403: policy does not permit this
+    TypeScript SDK 2, auto, 2025-11-25: denied, hidden
+      Unknown tool: <tool> | policy does not permit this
+    TypeScript SDK 2, auto, 2026-07-28: denied, hidden
+      Unknown tool: <tool> | Error POSTing to endpoint: {"jsonrpc":"2.0","id":1,"error":{"code":403,"message":"policy does not permit this","data":{"reason":"denied"}}}
+    TypeScript SDK 2, legacy, 2025-11-25: denied, hidden
+      Unknown tool: <tool> | policy does not permit this
+    rmcp, auto, 2025-11-25: denied, hidden
+      Mcp error: -32602: Unknown tool: <tool> | Mcp error: 403: policy does not permit this({"reason":"denied"})
+    rmcp, auto, 2026-07-28: denied, hidden
+      Mcp error: -32602: Unknown tool: <tool> | unexpected server response: HTTP 403 Forbidden: {"jsonrpc":"2.0","id":2,"error":{"code":403,"message":"policy does not permit this","data":{"reason":"denied"}}}
+    rmcp, legacy, 2025-11-25: denied, hidden
+      Mcp error: -32602: Unknown tool: <tool> | Mcp error: 403: policy does not permit this({"reason":"denied"})
+    "#);
 }
 
-/// Lets all clients use one server; yields a line of the table for each.
-async fn stand_before(server: &Server, desk: &Desk<'_>) -> String {
-    let offered = server.tools().await;
-    let stack = server.behind(Stack::with());
-    let stack = stack.schema(&schema_for(&offered)).policies(&server.policies());
-    let mut stack = stack.start().await;
-    let offered: BTreeSet<&str> = offered.iter().map(|t| t["name"].as_str().unwrap()).collect();
-    let found: Vec<(Client, Found)> = {
+/// What differs from client to client and from server to server.
+#[derive(Debug, Default)]
+struct Matrix {
+    servers: Vec<&'static str>,
+    /// By client: a cell for each server, with the era and the number of tools.
+    cells: BTreeMap<String, Vec<String>>,
+    /// By client and era: how it words that arguments or a tool are forbidden, and why the gate
+    /// refused what reached it.
+    refusals: BTreeMap<(String, &'static str), [String; 3]>,
+}
+
+impl Matrix {
+    /// Lets all clients use one server.
+    async fn stand_before(&mut self, server: &Server, desk: &Desk<'_>) {
+        self.servers.push(server.name);
+        let offered = server.tools().await;
+        let stack = server.behind(Stack::with());
+        let stack = stack.schema(&schema_for(&offered)).policies(&server.policies());
+        let mut stack = stack.start().await;
         let visits = Client::ALL.map(|client| {
             let token = token(&stack, client);
             Visit { client, desk, stack: &stack, server, token }.pay()
         });
-        futures::stream::iter(visits).buffered(AT_ONCE).collect().await
-    };
-    let decisions = stack.take_decisions().await;
-    stack.finish().await;
-    let rows = found
-        .iter()
-        .map(|(client, found)| row(server, &client.name(), &offered, found, &decisions));
-    rows.collect()
+        let visits: Vec<_> = futures::stream::iter(visits).buffered(AT_ONCE).collect().await;
+        let decisions = stack.take_decisions().await;
+        stack.finish().await;
+        let offered = offered.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        for (client, found) in visits {
+            let client = client.name();
+            let own = decisions.iter().filter(|d| d.subject.as_ref() == Some(&client)).cloned();
+            let own: Vec<Arc<DecisionRecord>> = own.collect();
+            self.enter(server, client, &offered, found, &own);
+        }
+    }
+
+    /// Asserts what holds for every client before every server, and enters the rest.
+    fn enter(
+        &mut self,
+        server: &Server,
+        client: String,
+        offered: &BTreeSet<&str>,
+        found: Found,
+        decisions: &[Arc<DecisionRecord>],
+    ) {
+        let pair = format!("{client} before {}: {found:?}", server.name);
+        let initialized = decisions.iter().any(|d| d.method.as_deref() == Some("initialize"));
+        let era = if initialized { "2025-11-25" } else { "2026-07-28" };
+        assert!(found.protocol.as_ref().is_none_or(|version| version == era), "{pair}");
+
+        let mut permitted = offered.clone();
+        assert!(permitted.remove(server.hidden()), "{pair}");
+        let listed: BTreeSet<&str> = found.tools.iter().map(String::as_str).collect();
+        assert_eq!(listed, permitted, "{pair}");
+        let cell = format!("{era} {}/{}", listed.len(), offered.len());
+
+        let [arguments, tool, answer] = found.answers;
+        let answer = answer.text().expect(&pair);
+        assert!(answer.contains(server.answer), "{pair}");
+        let arguments = arguments.refusal().expect(&pair);
+        let tool = tool.refusal().expect(&pair).replace(server.hidden(), "<tool>");
+        let refused = decisions.iter().filter(|d| d.decision == Decision::Deny).map(|d| d.reason);
+        let refused = refused.collect::<Vec<_>>().join(", ");
+
+        self.cells.entry(client.clone()).or_default().push(cell);
+        let refusals = [arguments, tool, refused];
+        let elsewhere = self.refusals.insert((client, era), refusals.clone());
+        assert!(elsewhere.is_none_or(|elsewhere| elsewhere == refusals), "{pair}");
+    }
 }
 
-/// Asserts what holds for every client before every server, and words the rest.
-fn row(
-    server: &Server,
-    client: &str,
-    offered: &BTreeSet<&str>,
-    found: &Found,
-    decisions: &[Arc<DecisionRecord>],
-) -> String {
-    let pair = format!("{client} before {}", server.name);
-    let era = era(client, decisions);
-    assert!(found.protocol.as_ref().is_none_or(|version| version == era), "{pair}: {found:?}");
-    let mut permitted = offered.clone();
-    assert!(permitted.remove(server.hidden()), "{pair}");
-    let listed: BTreeSet<&str> = found.tools.iter().map(String::as_str).collect();
-    assert_eq!(listed, permitted, "{pair}");
-    let [Answer::Text(answer), Answer::Refused(forbidden), Answer::Refused(hidden)] =
-        &found.answers
-    else {
-        panic!("{pair}: {found:?}");
-    };
-    assert!(answer.contains(server.answer), "{pair}: {answer}");
-    let (listed, of, server) = (listed.len(), offered.len(), server.name);
-    format!(
-        "{server:18} | {client:24} | {era} | {listed:2} of {of:2} | {forbidden:30} | {hidden}\n"
-    )
+impl fmt::Display for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |name: &str, cells: Vec<&str>| {
+            let cells: String = cells.iter().map(|cell| format!("{cell:18}")).collect();
+            format!("{name:26}{}\n", cells.trim_end())
+        };
+        f.write_str(&row("tools listed of offered", self.servers.clone()))?;
+        for (client, cells) in &self.cells {
+            f.write_str(&row(client, cells.iter().map(String::as_str).collect()))?;
+        }
+        f.write_str(LEGEND)?;
+        for ((client, era), [arguments, tool, refused]) in &self.refusals {
+            writeln!(f, "{client}, {era}: {refused}\n  {tool} | {arguments}")?;
+        }
+        Ok(())
+    }
 }
 
 /// A token of the client's own, by whose subject its requests are known.
@@ -89,12 +169,9 @@ fn token(stack: &Stack, client: Client) -> String {
     stack.signing_key().sign(&claims).unwrap()
 }
 
-/// What the gate's records say of a client.
-fn era(client: &str, decisions: &[Arc<DecisionRecord>]) -> &'static str {
-    let own = decisions.iter().filter(|record| record.subject.as_deref() == Some(client));
-    let methods: BTreeSet<&str> = own.filter_map(|record| record.method.as_deref()).collect();
-    if methods.contains("initialize") { "2025-11-25" } else { "2026-07-28" }
-}
-
+const LEGEND: &str = "
+client, era: reasons on record
+  forbidden tool | forbidden arguments, in the client's words
+";
 /// Clients that run at the same time.
 const AT_ONCE: usize = 3;

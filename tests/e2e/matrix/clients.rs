@@ -73,6 +73,22 @@ impl Client {
     }
 }
 
+impl Answer {
+    pub(super) fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Refused(_) => None,
+        }
+    }
+
+    pub(super) fn refusal(self) -> Option<String> {
+        match self {
+            Self::Refused(words) => Some(words),
+            Self::Text(_) => None,
+        }
+    }
+}
+
 impl Visit<'_> {
     pub(super) async fn pay(self) -> (Client, Found) {
         let found = match self.client {
@@ -179,7 +195,7 @@ impl Visit<'_> {
             let call = CallToolRequestParams::new(name).with_arguments(arguments);
             answers.push(match client.call_tool(call).await {
                 Ok(result) => Answer::Text(text(&serde_json::to_value(result).unwrap())),
-                Err(error) => Answer::Refused(error.to_string()),
+                Err(error) => Answer::Refused(without_type_name(&error.to_string())),
             });
         }
         let protocol = client.peer_info().map(|info| info.protocol_version.to_string());
@@ -190,6 +206,11 @@ impl Visit<'_> {
             answers: answers.try_into().unwrap(),
         }
     }
+}
+
+/// How rmcp words it, whatever its transport is called.
+fn without_type_name(words: &str) -> String {
+    words.split_once("] error: ").map_or(words, |(_, words)| words).to_owned()
 }
 
 /// The first part of a result.

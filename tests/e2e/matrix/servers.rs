@@ -11,13 +11,13 @@ use super::desk::Desk;
 pub(super) struct Server {
     pub(super) name: &'static str,
     upstream: Upstream,
-    /// As parameters of `tools/call`: a permitted call, one whose arguments are forbidden, one of a
-    /// tool that is forbidden.
+    /// As parameters of `tools/call`: one whose arguments are forbidden, one of a tool that is
+    /// forbidden, and after these refusals a permitted one.
     pub(super) calls: [Value; 3],
-    /// Part of the answer to the first.
-    pub(super) answer: &'static str,
-    /// What forbids the second.
+    /// What forbids the first.
     condition: &'static str,
+    /// Part of the answer to the last.
+    pub(super) answer: &'static str,
 }
 
 enum Upstream {
@@ -31,7 +31,7 @@ impl Server {
         let over_stdio = [everything.clone(), vec!["stdio".to_owned()]].concat();
         [
             Self::everything("server-everything", Upstream::stdio(over_stdio)),
-            Self::everything("the same over HTTP", Upstream::http(&everything, desk)),
+            Self::everything("the same, HTTP", Upstream::http(&everything, desk)),
             Self::filesystem(desk),
             Self::memory(desk),
             Self::time(desk),
@@ -43,12 +43,12 @@ impl Server {
             name,
             upstream,
             calls: [
-                json!({ "name": "get-sum", "arguments": { "a": 2, "b": 3 } }),
                 json!({ "name": "get-sum", "arguments": { "a": 13, "b": 0.5 } }),
                 json!({ "name": "get-env", "arguments": {} }),
+                json!({ "name": "get-sum", "arguments": { "a": 2, "b": 3 } }),
             ],
-            answer: "The sum of 2 and 3 is 5.",
             condition: r#"context.input.a == decimal("13.0")"#,
+            answer: "The sum of 2 and 3 is 5.",
         }
     }
 
@@ -60,12 +60,12 @@ impl Server {
             name: "server-filesystem",
             upstream: Upstream::stdio(command),
             calls: [
-                of("read_text_file", "notes.txt"),
                 of("read_text_file", "secret.txt"),
                 of("create_directory", "new"),
+                of("read_text_file", "notes.txt"),
             ],
-            answer: "cedar keeps moths away",
             condition: r#"context.input.path like "*secret*""#,
+            answer: "cedar keeps moths away",
         }
     }
 
@@ -79,12 +79,12 @@ impl Server {
                 environment: format!("environment = {{ MEMORY_FILE_PATH = {path:?} }}"),
             },
             calls: [
-                of("open_nodes", "names", "Cedar"),
                 of("open_nodes", "names", "Moth"),
                 of("delete_entities", "entityNames", "Cedar"),
+                of("open_nodes", "names", "Cedar"),
             ],
-            answer: "smells good",
             condition: r#"context.input.names.contains("Moth")"#,
+            answer: "smells good",
         }
     }
 
@@ -98,27 +98,27 @@ impl Server {
             name: "mcp-server-time",
             upstream: Upstream::stdio(desk.python_server("mcp_server_time")),
             calls: [
-                to("Asia/Tokyo"),
                 to("Europe/Berlin"),
                 json!({ "name": "get_current_time", "arguments": { "timezone": "UTC" } }),
+                to("Asia/Tokyo"),
             ],
-            answer: "21:00",
             condition: r#"context.input.target_timezone == "Europe/Berlin""#,
+            answer: "21:00",
         }
     }
 
-    /// A tool of one of the calls.
-    fn tool(&self, call: usize) -> &str {
-        self.calls[call]["name"].as_str().unwrap()
+    /// A tool that is permitted, if not with any arguments.
+    pub(super) fn listed(&self) -> &str {
+        self.calls[0]["name"].as_str().unwrap()
     }
 
     /// The tool that is forbidden.
     pub(super) fn hidden(&self) -> &str {
-        self.tool(2)
+        self.calls[1]["name"].as_str().unwrap()
     }
 
     pub(super) fn policies(&self) -> String {
-        let (tool, hidden, condition) = (self.tool(1), self.hidden(), self.condition);
+        let (tool, hidden, condition) = (self.listed(), self.hidden(), self.condition);
         format!(
             r#"
             @id("protocol") permit (principal, action, resource is Mcp::Server);
