@@ -41,6 +41,8 @@ mod keys;
 mod known_bypasses;
 /// Lists hold what their reader may use.
 mod lists;
+/// Official clients through the gate to official servers, each with each.
+mod matrix;
 /// Editing a policy file changes what is allowed.
 mod policy_edits;
 /// Is it their token? Proof of possession.

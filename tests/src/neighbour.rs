@@ -12,10 +12,14 @@ pub struct Neighbour {
 impl Neighbour {
     /// A Python that has the official MCP SDK: `$CEDARGATE_TEST_PYTHON`, else `python3`.
     pub fn python_with_mcp() -> Option<Self> {
+        Self::python_with("mcp.client.streamable_http")
+    }
+
+    /// A Python that has this module: `$CEDARGATE_TEST_PYTHON`, else `python3`.
+    pub fn python_with(module: &str) -> Option<Self> {
         let program =
             std::env::var_os("CEDARGATE_TEST_PYTHON").map_or("python3".into(), PathBuf::from);
-        let there =
-            Command::new(&program).args(["-c", "import mcp.client.streamable_http"]).output();
+        let there = Command::new(&program).args(["-c", &format!("import {module}")]).output();
         there.is_ok_and(|output| output.status.success()).then_some(Self { program })
     }
 

@@ -40,10 +40,27 @@ pub(crate) struct GateSettings {
     pub(crate) upstream_url: Option<String>,
     /// Instead of the stack's own authority.
     pub(crate) upstream_ca: Option<PathBuf>,
+    /// A program instead of what is at a URL.
+    pub(crate) upstream_command: Option<Vec<String>>,
     /// Settings of the upstream.
     pub(crate) in_upstream: String,
     /// More sections.
     pub(crate) sections: String,
+}
+
+impl GateSettings {
+    /// Where the upstream is: at its usual URL, at another, or a program.
+    fn upstream_at(&self, usual: &str) -> String {
+        if let Some(command) = &self.upstream_command {
+            return format!("command = {command:?}");
+        }
+        let url = self.upstream_url.as_deref().unwrap_or(usual);
+        let ca = self.upstream_ca.as_deref().unwrap_or(Path::new("ca.pem"));
+        format!(
+            "url = {url:?}\nca = {ca:?}\nidentity = \"assertion\"\n\
+             assertion_key = \"assertion-key.pem\""
+        )
+    }
 }
 
 impl<'a> Place<'a> {
@@ -184,8 +201,7 @@ impl<'a> Place<'a> {
         let GateSettings { in_listener, in_resource, in_issuer, in_upstream, sections, .. } =
             settings;
         let issuer = settings.issuer.as_deref().unwrap_or(issuer);
-        let upstream = settings.upstream_url.as_deref().unwrap_or(upstream);
-        let upstream_ca = settings.upstream_ca.as_deref().unwrap_or(Path::new("ca.pem"));
+        let upstream = settings.upstream_at(upstream);
         let text = format!(
             r#"
             [listener]
@@ -210,11 +226,8 @@ impl<'a> Place<'a> {
 
             [upstream]
             name = "customers"
-            url = "{upstream}"
-            ca = {upstream_ca:?}
+            {upstream}
             {in_upstream}
-            identity = "assertion"
-            assertion_key = "assertion-key.pem"
 
             {sections}
             "#

@@ -91,6 +91,7 @@ impl Stack {
         let spy = Spy::start(&authority, upstream).await;
         let audience = format!("https://{}/mcp", spy.address());
         match builder.upstream {
+            None if builder.settings.upstream_command.is_some() => {}
             None => place.start_customer_server(upstream_listener, &resource, &audience).await,
             Some(router) => place.start_other(upstream_listener, router).await,
         }
@@ -277,10 +278,15 @@ impl Stack {
         next.expect("a decision in time").expect("the gate is there")
     }
 
+    /// The decisions on what clients sent that nobody counted.
+    pub async fn take_decisions(&mut self) -> Vec<Arc<DecisionRecord>> {
+        tokio::time::sleep(SETTLED).await;
+        std::iter::from_fn(|| self.decisions.try_recv().ok()).collect()
+    }
+
     /// Forgets what a session of its own sent, which nobody counted.
     pub async fn forget_decisions(&mut self) {
-        tokio::time::sleep(SETTLED).await;
-        while self.decisions.try_recv().is_ok() {}
+        self.take_decisions().await;
     }
 
     /// Asserts one decision record for each request that was sent.

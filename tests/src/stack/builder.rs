@@ -45,6 +45,12 @@ impl StackBuilder {
         self
     }
 
+    /// An upstream over stdio: the gate starts this program.
+    pub fn upstream_command(mut self, command: &[String]) -> Self {
+        self.settings.upstream_command = Some(command.to_vec());
+        self
+    }
+
     /// Who vouches for the upstream.
     pub fn upstream_ca(mut self, ca: &std::path::Path) -> Self {
         self.settings.upstream_ca = Some(ca.to_owned());
