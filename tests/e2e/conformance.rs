@@ -7,7 +7,10 @@ use serde_json::json;
 type Differences = [(&'static str, &'static str)];
 
 const LEGACY: &Differences = &[];
-const MODERN: &Differences = &[];
+const MODERN: &Differences = &[(
+    "input-required-result-ignore-extra-params",
+    "it passes with a warning: the suite answers what it was not asked, which does not go upstream",
+)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn legacy_scenarios_end_through_the_gate_as_they_do_past_it() {
