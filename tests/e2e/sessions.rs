@@ -1,14 +1,19 @@
 //! Sessions, tasks and what the upstream asks belong to one principal; to everybody else they do
 //! not exist.
 
+/// Who listens, to what, and for how long.
+mod listening;
 /// What the upstream asks of a caller's client.
 mod questions;
+/// Questions in the place of an answer.
+mod questions_in_answers;
 /// Streams that are listened to and taken up again.
 mod resumption;
 /// Tasks, in both eras.
 mod tasks;
 
 use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
 use harness::{
     Caller, Stack,
     scripted::{Scripted, Sent, events, message},

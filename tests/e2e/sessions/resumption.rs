@@ -1,5 +1,3 @@
-use futures::StreamExt as _;
-
 use super::*;
 
 /// Breaks every answer off after one event, and tells the rest to whom takes it up again.
@@ -88,4 +86,25 @@ async fn an_upstream_that_dies_half_way_leaves_an_error_in_the_answers_place() {
         assert_eq!(heard[1]["error"]["data"]["reason"], "upstream-broke-off", "{}", reply.body);
         stack.finish().await;
     }
+}
+
+#[tokio::test]
+async fn who_may_no_longer_ask_does_not_fetch_the_answer() {
+    let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [] } });
+    let upstream = breaking_off(answer);
+    let stack = Stack::with().upstream(upstream.router()).start().await;
+    let alice = stack.caller("customer:read");
+    let session = open_session(&alice).await;
+    let asked = json!({ "name": "get_customer_info", "arguments": { "customer_id": "ABC123" } });
+    let begun = within(&alice, &session).request("tools/call", asked).await;
+    let event = event_id(&begun.body).to_owned();
+    let resume = async |scopes: &str| {
+        let caller = stack.caller(scopes);
+        within(&caller, &session).header("last-event-id", &event).send(Method::GET, None).await
+    };
+    let before = stack.spy().mark();
+    assert_eq!(resume("ticket:create").await.reason(), "denied");
+    assert_eq!(stack.spy().mark(), before, "the upstream saw something");
+    assert_eq!(resume("customer:read").await.messages()[0]["id"], 1);
+    stack.finish().await;
 }
