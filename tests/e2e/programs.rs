@@ -1,3 +1,6 @@
+/// Started with a server of its own; SIGTERM: what is under way finishes, who merely listens is let go.
+mod running;
+
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use axum::{Router, routing::post};
@@ -102,91 +105,6 @@ async fn the_environment_overrides_the_file_and_nothing_else_does() {
         .unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.to_lowercase().contains("directroy"), "{told}");
-    stack.finish().await;
-}
-
-#[tokio::test]
-async fn who_listens_does_not_keep_the_gate_from_stopping() {
-    let listened_to = Router::new().route(
-        "/mcp",
-        axum::routing::get(|| async {
-            let nothing = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
-            ([("content-type", "text/event-stream")], axum::body::Body::from_stream(nothing))
-        }),
-    );
-    let stack = Stack::with().upstream(listened_to).start().await;
-    let address = format!("127.0.0.1:{}", free_port());
-    let own = std::fs::read_to_string(stack.home().join("gate.toml")).unwrap();
-    let moved = own.replace(&stack.gate().to_string(), &address);
-    let moved = format!("{moved}\n[limits]\ndrain_timeout = \"60s\"\n");
-    std::fs::write(stack.home().join("moved.toml"), moved).unwrap();
-    let gate = Program::start(GATE, &["run", "--config", "moved.toml"], stack.home());
-
-    let mut claims = stack.claims("");
-    claims["aud"] = json!(format!("https://{address}/mcp"));
-    let token = stack.signing_key().sign(&claims).unwrap();
-    let (http, url) = (stack.http(), format!("https://{address}/mcp"));
-    let listen = async || http.get(&url).bearer_auth(&token).send().await;
-    eventually("the gate serves", async || listen().await.is_ok()).await;
-    let listening = listen().await.unwrap();
-    assert_eq!(listening.status(), 200);
-    gate.signal("TERM");
-    assert_eq!(listening.text().await.unwrap(), "", "the stream ends in order");
-    drop(http);
-    let (status, told) = gate.finish().await;
-    assert_eq!(status.code(), Some(0), "{told}");
-    stack.finish().await;
-}
-
-#[tokio::test]
-async fn sigterm_lets_what_is_under_way_finish_and_exits_with_0() {
-    let slow = Router::new().route(
-        "/mcp",
-        post(|| async {
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
-            ([("content-type", "application/json")], answer.to_string())
-        }),
-    );
-    let stack = Stack::with().upstream(slow).start().await;
-    let address = format!("127.0.0.1:{}", free_port());
-    let own = std::fs::read_to_string(stack.home().join("gate.toml")).unwrap();
-    let moved = own.replace(&stack.gate().to_string(), &address);
-    std::fs::write(stack.home().join("moved.toml"), moved).unwrap();
-    let gate = Program::start(GATE, &["run", "--config", "moved.toml"], stack.home());
-
-    let mut claims = stack.claims("customer:read");
-    claims["aud"] = json!(format!("https://{address}/mcp"));
-    let token = stack.signing_key().sign(&claims).unwrap();
-    let (http, url) = (stack.http(), format!("https://{address}/mcp"));
-    let ping = async || {
-        let request =
-            http.post(&url).bearer_auth(&token).header("content-type", "application/json");
-        request.body(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).send().await
-    };
-    eventually("the gate serves", async || ping().await.is_ok()).await;
-    let (answered, ()) = tokio::join!(ping(), async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        gate.signal("TERM");
-    });
-    assert_eq!(answered.unwrap().status(), 200, "what was under way was finished");
-    let (status, told) = gate.finish().await;
-    assert_eq!(status.code(), Some(0), "{told}");
-    assert!(told.contains("draining"), "{told}");
-    let decisions: Vec<&str> =
-        told.lines().filter(|line| line.contains("cedargate::decision")).collect();
-    assert!(!decisions.is_empty(), "{told}");
-    for line in decisions {
-        let record: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(record["target"], "cedargate::decision");
-        assert_eq!(record["decision.outcome"], "allow");
-        assert_eq!(record["mcp.method"], "ping");
-        assert_eq!(record["decision.policies"], "protocol-for-every-caller");
-        let names = line.matches("\":").count();
-        assert_eq!(names, record.as_object().unwrap().len(), "no name stands twice: {line}");
-    }
-    assert!(!told.contains(&token), "no token in the log");
-    assert!(ping().await.is_err(), "nobody is served after it");
     stack.finish().await;
 }
 

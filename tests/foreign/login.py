@@ -20,6 +20,7 @@ from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+from storage import Memory
 
 CALLBACK = "http://localhost:47110/callback"
 
@@ -79,25 +80,6 @@ class Person:
         return AuthorizationCodeResult(
             code=self.returned["code"], state=self.returned["state"], iss=self.returned["iss"]
         )
-
-
-class Memory:
-    """Keeps tokens for as long as the program runs."""
-
-    tokens = None
-    client = None
-
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens):
-        self.tokens = tokens
-
-    async def get_client_info(self):
-        return self.client
-
-    async def set_client_info(self, client_info):
-        self.client = client_info
 
 
 async def main(url, user, password, document):

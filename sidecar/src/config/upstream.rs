@@ -58,7 +58,7 @@ pub(crate) enum UpstreamIdentity {
     None,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawUpstream {
     name: String,
@@ -84,10 +84,16 @@ enum RawIdentity {
 }
 
 impl RawUpstream {
-    /// A child process instead of what the file says (`cedargate run --stdio`).
+    /// A child process instead of what the file says of how to reach the server
+    /// (`cedargate run --stdio`).
     pub(super) fn start_instead(&mut self, command: Vec<String>) {
-        self.url = None;
-        self.command = Some(command);
+        *self = Self {
+            name: std::mem::take(&mut self.name),
+            command: Some(command),
+            environment: std::mem::take(&mut self.environment),
+            folder: self.folder.take(),
+            ..Self::default()
+        };
     }
 
     pub(super) fn resolve(self, folder: &Path, problems: &mut Problems) -> Option<UpstreamConfig> {
