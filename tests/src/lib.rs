@@ -45,13 +45,13 @@ pub fn repository() -> &'static std::path::Path {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent")
 }
 
-/// Waits until `holds`, for five seconds at most.
+/// Waits until `holds`, for twenty seconds at most.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..100 {
+    for _ in 0..400 {
         if holds().await {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("within five seconds it did not come to pass that {what}");
+    panic!("within twenty seconds it did not come to pass that {what}");
 }
