@@ -42,7 +42,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Run(RunArguments),
     /// Read and check everything the configuration names, without serving
-    Check(ConfigFile),
+    Check(RunArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,6 +65,13 @@ struct RunArguments {
     server: Vec<String>,
 }
 
+impl RunArguments {
+    /// The configuration file, and the server that is to be started instead of the one in it.
+    fn parts(self) -> (PathBuf, Option<Vec<String>>) {
+        (self.file.config, self.stdio.then_some(self.server))
+    }
+}
+
 /// Parses the process's arguments, does as they say, and yields the exit code.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -81,10 +88,13 @@ pub fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Run(run) => {
-            let server = run.stdio.then_some(run.server);
-            runtime.block_on(run::run(&run.file.config, server))
+            let (file, server) = run.parts();
+            runtime.block_on(run::run(&file, server))
         }
-        Command::Check(file) => runtime.block_on(check::check(&file.config)),
+        Command::Check(run) => {
+            let (file, server) = run.parts();
+            runtime.block_on(check::check(&file, server))
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::{path::Path, process::ExitCode};
 use super::{complain, load, misused};
 use crate::Gate;
 
-pub(super) async fn check(path: &Path) -> ExitCode {
-    let config = match load(path, None) {
+pub(super) async fn check(path: &Path, server: Option<Vec<String>>) -> ExitCode {
+    let config = match load(path, server) {
         Ok(config) => config,
         Err(error) => return complain(&error, misused()),
     };
