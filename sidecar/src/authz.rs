@@ -147,7 +147,10 @@ impl Policies {
     /// A stream is taken up again by whom may still ask what it answers.
     fn require_resumable(&self, claims: &Claims, message: &Message) -> Result<(), Rejection> {
         let Some(origin) = &message.route().origin else { return Ok(()) };
-        if self.shows(claims, origin.method.name, origin.target())? {
+        let task = origin.method.target == TargetKind::Task;
+        if self.shows(claims, origin.method.name, origin.target())?
+            && (!task || self.shows(claims, "tools/call", origin.target())?)
+        {
             return Ok(());
         }
         Err(Rejection::Denied { policies: Vec::new() })

@@ -71,19 +71,19 @@ pub(crate) struct Route {
 pub(crate) struct Origin {
     pub(crate) id: RequestId,
     pub(crate) method: &'static Method,
-    /// The tool that was called, the prompt or the resource.
-    pub(crate) target: Option<String>,
+    /// The tool that was called or that made the task, the prompt or the resource.
+    pub(crate) target: Option<(TargetKind, String)>,
 }
 
 impl Origin {
     /// What was asked about.
     pub(crate) fn target(&self) -> Target<'_> {
-        match (self.method.target, self.target.as_deref()) {
-            (TargetKind::Tool | TargetKind::Task, Some(name)) => Target::Tool(name),
-            (TargetKind::Prompt, Some(name)) => Target::Prompt(name),
-            (TargetKind::Resource, Some(uri)) => Target::Resource(uri),
-            _ => Target::Server,
-        }
+        Target::of(self.target.as_ref())
+    }
+
+    /// Its name or URI.
+    pub(crate) fn target_name(&self) -> Option<&str> {
+        self.target.as_ref().map(|(_, name)| name.as_str())
     }
 }
 
@@ -108,6 +108,15 @@ impl fmt::Debug for Message {
 }
 
 impl<'a> Target<'a> {
+    fn of(target: Option<&'a (TargetKind, String)>) -> Self {
+        match target {
+            Some((TargetKind::Tool | TargetKind::Task, name)) => Self::Tool(name),
+            Some((TargetKind::Prompt, name)) => Self::Prompt(name),
+            Some((TargetKind::Resource, uri)) => Self::Resource(uri),
+            Some((TargetKind::Server | TargetKind::Reference, _)) | None => Self::Server,
+        }
+    }
+
     /// What kind of thing it is and what it is called; nothing for the server itself.
     pub(crate) fn named(self) -> Option<(TargetKind, &'a str)> {
         match self {
@@ -204,12 +213,13 @@ impl Message {
     }
 
     pub(crate) fn target(&self) -> Target<'_> {
-        match &self.target {
-            Some((TargetKind::Tool | TargetKind::Task, name)) => Target::Tool(name),
-            Some((TargetKind::Prompt, name)) => Target::Prompt(name),
-            Some((TargetKind::Resource, uri)) => Target::Resource(uri),
-            Some((TargetKind::Server | TargetKind::Reference, _)) | None => Target::Server,
-        }
+        Target::of(self.target.as_ref())
+    }
+
+    /// The request that this is, for whatever stream answers it.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let id = self.id.as_ref().filter(|_| self.method.form == Form::Request)?.clone();
+        Some(Origin { id, method: self.method, target: self.target.clone() })
     }
 
     /// The target's name or URI.

@@ -23,6 +23,10 @@ use crate::token::Claims;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Owner([Box<str>; 3]);
 
+/// A subject of an issuer's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Subject([Box<str>; 2]);
+
 /// What is sealed; one kind does not pass for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -70,6 +74,12 @@ impl Owner {
         Self([claims.iss().into(), claims.sub().into(), claims.client_id().into()])
     }
 
+    /// The subject, through whichever client.
+    pub(crate) fn subject(&self) -> Subject {
+        let [iss, sub, _] = &self.0;
+        Subject([iss.clone(), sub.clone()])
+    }
+
     /// The owner's names as they are written into an assertion of ownership.
     fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)
@@ -92,9 +102,12 @@ impl Kind {
     /// As long as what is sealed may be: ids are short, states are a server's own notes.
     fn most_bytes(self) -> usize {
         match self {
-            Self::Session | Self::Task | Self::Request => 512,
+            Self::Request => 512,
+            Self::Task => 2 * 1024,
+            // Some are tokens.
+            Self::Session => 4 * 1024,
             // With the target of the request that its stream answers.
-            Self::Event => 9 * 1024,
+            Self::Event => 12 * 1024,
             Self::State => MAX_SEALED_BYTES / 2,
         }
     }
@@ -258,7 +271,7 @@ mod tests {
         let text = seals.seal(Kind::Task, &alice, "w", &["tool", "id-1"]).unwrap();
         assert_eq!(seals.open(Kind::Task, &alice, "w", &text).unwrap(), ["tool", "id-1"]);
         assert_eq!(text, seals.seal(Kind::Task, &alice, "w", &["tool", "id-1"]).unwrap());
-        assert!(seals.seal(Kind::Task, &alice, "w", &["tool", &"x".repeat(600)]).is_none());
+        assert!(seals.seal(Kind::Task, &alice, "w", &["tool", &"x".repeat(2_100)]).is_none());
         for other in [
             owner("i", "bob", "c"),
             owner("j", "alice", "c"),

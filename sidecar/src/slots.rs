@@ -1,4 +1,5 @@
-//! How many requests are under way at a time, in all and of one principal's: each holds memory and
+//! How many requests are under way at a time, in all and of one subject's, through
+//! however many clients: each holds memory and
 //! an exchange with the upstream until it is answered.
 
 use std::{
@@ -8,7 +9,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::session::Owner;
+use crate::session::{Owner, Subject};
 
 /// Places for requests.
 #[derive(Debug, Clone)]
@@ -17,11 +18,11 @@ pub(crate) struct Slots {
     taken: Arc<Taken>,
 }
 
-/// How many each principal has. Look-ups alone happen under the lock.
+/// How many each subject has. Look-ups alone happen under the lock.
 #[derive(Debug)]
 struct Taken {
     most: usize,
-    by: Mutex<HashMap<Owner, usize>>,
+    by: Mutex<HashMap<Subject, usize>>,
 }
 
 /// A place, until it is dropped.
@@ -29,7 +30,7 @@ struct Taken {
 pub(crate) struct Slot {
     _free: OwnedSemaphorePermit,
     taken: Arc<Taken>,
-    owner: Owner,
+    subject: Subject,
 }
 
 impl Slots {
@@ -42,22 +43,23 @@ impl Slots {
     pub(crate) fn take(&self, owner: &Owner) -> Option<Slot> {
         let free = Arc::clone(&self.free).try_acquire_owned().ok()?;
         let mut by = self.taken.by.lock().unwrap_or_else(PoisonError::into_inner);
-        match by.get_mut(owner) {
+        let subject = owner.subject();
+        match by.get_mut(&subject) {
             Some(count) if *count >= self.taken.most => return None,
             Some(count) => *count += 1,
-            None => drop(by.insert(owner.clone(), 1)),
+            None => drop(by.insert(subject.clone(), 1)),
         }
-        Some(Slot { _free: free, taken: Arc::clone(&self.taken), owner: owner.clone() })
+        Some(Slot { _free: free, taken: Arc::clone(&self.taken), subject })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut by = self.taken.by.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by.get_mut(&self.owner) {
+        if let Some(count) = by.get_mut(&self.subject) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                by.remove(&self.owner);
+                by.remove(&self.subject);
             }
         }
     }

@@ -215,7 +215,8 @@ impl TokenVerifier {
         if !jws.is_signed_by(&key, algorithm) {
             return Err(Rejection::BadSignature);
         }
-        let claims = Arc::new(Claims::read(&claimed, &issuer.rules, &self.audience)?);
+        let claims =
+            Arc::new(Claims::read(&claimed, &issuer.rules, &self.audience)?.of_token(token));
         Ok(KnownToken { claims, issuer: position, kid: kid.map(str::to_owned), key })
     }
 }

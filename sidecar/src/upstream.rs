@@ -14,6 +14,7 @@ use std::{path::PathBuf, sync::Arc};
 use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     authz::Authorized,
@@ -104,11 +105,12 @@ impl Upstream {
         id: &RequestId,
         place: (&Route, Era),
         claims: &Claims,
-    ) -> Result<(), Rejection> {
+        declining: OwnedSemaphorePermit,
+    ) {
         match self {
-            Self::Http(server) => server.decline(id, place, claims),
+            Self::Http(server) => server.decline(id, place, claims, declining),
             // What a child asks never gets this far.
-            Self::Stdio(_) => Ok(()),
+            Self::Stdio(_) => {}
         }
     }
 }

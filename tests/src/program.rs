@@ -4,6 +4,7 @@ use std::{
     io::Read as _,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -71,7 +72,16 @@ impl Drop for Program {
     }
 }
 
-/// A port that was free a moment ago, for programs that cannot be told to take any.
+/// A port for programs that cannot be told to take any: free a moment ago, and not of those that
+/// systems hand out by themselves, so that nobody takes it meanwhile.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 1_000).unwrap() * 10;
+    for _ in 0..10_000 {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("ten thousand ports are taken");
 }

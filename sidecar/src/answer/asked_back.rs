@@ -2,6 +2,9 @@
 //! requests on a stream, modern ones put them into a result (MCP 2026-07-28, MRTR). Either way
 //! policy permits them or they do not reach the client.
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
@@ -28,7 +31,7 @@ pub(super) fn request(
     let params = member(&mut message, "params")?.and_then(|params| params.as_object());
     if !may_ask(revision, method, params) {
         tracing::warn!(method, "a request of the upstream's is declined");
-        revision.gate.upstream.decline(&id, (&revision.route, revision.era), &revision.claims)?;
+        decline(revision, &id);
         return Ok(Revised::LeftOut);
     }
     let own = id.to_text();
@@ -40,6 +43,20 @@ pub(super) fn request(
         super::tasks::relate(revision, params);
     }
     Ok(Revised::Changed(written(&message)))
+}
+
+/// Answers in the client's place. An upstream that asks faster than it takes answers gets none.
+fn decline(revision: &Revision, id: &RequestId) {
+    let declining = revision.declining.get_or_init(|| Arc::new(Semaphore::new(MAX_DECLINING)));
+    match Arc::clone(declining).try_acquire_owned() {
+        Ok(place) => revision.gate.upstream.decline(
+            id,
+            (&revision.route, revision.era),
+            &revision.claims,
+            place,
+        ),
+        Err(_) => tracing::warn!("the upstream asks faster than it takes answers"),
+    }
 }
 
 /// The upstream takes a request back, which the client knows under its sealed id.
@@ -68,20 +85,23 @@ pub(super) fn within(
     result: &mut Object,
 ) -> Result<(), Rejection> {
     let questions = match member(result, "inputRequests")? {
-        None => Vec::new(),
+        None | Some(Json::Null) => Vec::new(),
         Some(Json::Object(requests)) => permitted(revision, requests)?,
         Some(_) => return Err(unreadable("its input requests are no object")),
     };
+    if !revision.era.is_modern() || !asked.method.may_ask_back() {
+        return Ok(());
+    }
     let own = match member(result, "requestState")? {
-        None => None,
-        Some(Json::String(own)) => Some(std::mem::take(own)),
+        None | Some(Json::Null) => None,
+        Some(Json::String(own)) => Some(own.clone()),
         Some(_) => return Err(unreadable("its request state is no string")),
     };
-    if !asked.method.may_ask_back() || (own.is_none() && questions.is_empty()) {
+    if own.is_none() && questions.is_empty() {
         return Ok(());
     }
     let state = RequestState { own, asked: questions };
-    let place = (asked.method, asked.target.as_deref());
+    let place = (asked.method, asked.target_name());
     let sealed = state.sealed(&revision.gate.seals, &revision.owner, place);
     let sealed = sealed.ok_or_else(|| unreadable("its request state is too long"))?;
     result.set("requestState", Json::String(sealed));
@@ -91,7 +111,7 @@ pub(super) fn within(
 /// What a task asks, of which its owner is told.
 pub(super) fn of_a_task(revision: &Revision, task: &mut Object) -> Result<(), Rejection> {
     match member(task, "inputRequests")? {
-        None => Ok(()),
+        None | Some(Json::Null) => Ok(()),
         Some(Json::Object(requests)) => permitted(revision, requests).map(drop),
         Some(_) => Err(unreadable("its input requests are no object")),
     }
@@ -102,6 +122,9 @@ fn permitted(
     revision: &Revision,
     requests: &mut Object,
 ) -> Result<Vec<(String, &'static Method)>, Rejection> {
+    if requests.iter().count() > MAX_QUESTIONS {
+        return Err(unreadable("it asks too much at once"));
+    }
     let mut questions = Vec::new();
     for (name, request) in requests.iter_mut() {
         let Json::Object(request) = request else { return Err(unreadable("it asks nothing")) };
@@ -130,6 +153,9 @@ pub(super) fn in_error(revision: &Revision, text: &[u8]) -> Result<(), Rejection
     let may = |one: &Json| {
         one.as_object().is_some_and(|one| may_ask(revision, "elicitation/create", Some(one)))
     };
+    if asked.len() > MAX_QUESTIONS {
+        return Err(unreadable("it asks too much at once"));
+    }
     if asked.iter().all(may) { Ok(()) } else { Err(denied("elicitation/create")) }
 }
 
@@ -164,3 +190,8 @@ fn leads_where_it_may(revision: &Revision, params: Option<&Object>) -> bool {
         }),
     }
 }
+
+/// Each takes an evaluation, and a person's attention.
+const MAX_QUESTIONS: usize = 100;
+/// Of one stream, at a time.
+const MAX_DECLINING: usize = 8;

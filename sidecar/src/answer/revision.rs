@@ -1,10 +1,13 @@
 //! What is made of each message that comes back: held against what was asked, narrowed, its ids
 //! sealed to the caller, or left out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{asked_back, list, outline::Outline, tasks};
@@ -33,6 +36,8 @@ pub(crate) struct Revision {
     pub(super) route: Route,
     pub(super) request_id: Uuid,
     pub(super) closing: watch::Receiver<bool>,
+    /// Questions that are being declined in the client's place.
+    pub(super) declining: OnceLock<Arc<Semaphore>>,
     /// No answer goes on after the token it was given for.
     pub(super) token_ends: Instant,
 }
@@ -56,22 +61,17 @@ impl Revision {
         message: &Message,
         request_id: Uuid,
     ) -> Self {
-        let own = message.id().filter(|_| message.method().form == Form::Request);
-        let origin = own.map(|id| Origin {
-            id: id.clone(),
-            method: message.method(),
-            target: message.target_name().map(str::to_owned),
-        });
         Self {
             gate: Arc::clone(gate),
             claims: Arc::clone(claims),
             owner,
-            answers: origin.or_else(|| message.route().origin.clone()),
+            answers: message.origin().or_else(|| message.route().origin.clone()),
             method: message.method(),
             era: message.era(),
             route: message.route().clone(),
             request_id,
             closing: gate.closing.subscribe(),
+            declining: OnceLock::new(),
             token_ends: Instant::now() + claims.time_left().min(super::FOREVER),
         }
     }
@@ -135,10 +135,8 @@ impl Revision {
     /// An error can ask for an elicitation, too (MCP 2025-11-25, `URLElicitationRequiredError`).
     fn require_harmless(&self, error: &RawValue, text: &[u8]) -> Result<(), Rejection> {
         let error = Outline::read(error.get().as_bytes())?;
-        let asks = error.get("code")?.is_some_and(|code| code.get() == "-32042")
-            || error
-                .object("data")?
-                .is_some_and(|data| !matches!(data.get("elicitations"), Ok(None)));
+        let data = error.object("data")?;
+        let asks = data.is_some_and(|data| !matches!(data.get("elicitations"), Ok(None)));
         if asks { asked_back::in_error(self, text) } else { Ok(()) }
     }
 
@@ -233,7 +231,7 @@ impl Revision {
     /// `resultType` says how to read a result (MCP 2026-07-28); an unknown one cannot be judged.
     fn require_known_type(&self, method: &Method, kind: Option<&Json>) -> Result<(), Rejection> {
         let known = match kind {
-            None => true,
+            None | Some(Json::Null) => true,
             Some(Json::String(kind)) => match kind.as_str() {
                 "complete" => true,
                 "input_required" => self.era.is_modern() && method.may_ask_back(),
@@ -247,13 +245,15 @@ impl Revision {
 
     /// The id of an event, as the caller may present it to take the stream up again.
     pub(super) fn sealed_event(&self, id: &str) -> Result<String, Rejection> {
-        let (request, method, target) = match &self.answers {
-            Some(asked) => {
-                (asked.id.to_text(), asked.method.name, asked.target.as_deref().unwrap_or_default())
-            }
-            None => (String::new(), "", ""),
+        let Some(asked) = &self.answers else {
+            return self.sealed(Kind::Event, self.session(), &[id, "", "", "", ""]);
         };
-        self.sealed(Kind::Event, self.session(), &[id, &request, method, target])
+        let (kind, target) = match &asked.target {
+            Some((kind, name)) => (kind.name(), name.as_str()),
+            None => ("", ""),
+        };
+        let parts = [id, &asked.id.to_text(), asked.method.name, kind, target];
+        self.sealed(Kind::Event, self.session(), &parts)
     }
 
     /// Seals what the upstream calls something for the caller, if it calls it by no endless name.

@@ -170,8 +170,9 @@ impl EventStream {
             && let Some(asked) = &self.revision.answers
         {
             let id = asked.id.to_text();
-            let answer =
-                format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete"}}}}"#);
+            let answer = format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}}}}}"#
+            );
             Event::message(Some(answer)).write(out);
         }
     }

@@ -103,6 +103,22 @@ impl Method {
 }
 
 impl TargetKind {
+    const NAMED: [(Self, &'static str); 4] = [
+        (Self::Tool, "tool"),
+        (Self::Task, "task"),
+        (Self::Prompt, "prompt"),
+        (Self::Resource, "resource"),
+    ];
+
+    /// What it is called inside of a sealed id.
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMED.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::NAMED.iter().find(|(_, own)| *own == name).map(|(kind, _)| *kind)
+    }
+
     /// The member of `params` that names the target.
     pub(crate) fn member(self) -> Option<&'static str> {
         match self {

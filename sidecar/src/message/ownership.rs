@@ -48,11 +48,12 @@ impl Message {
         let Some(sealed) = self.route.after_event.take() else { return Ok(()) };
         let within = self.route.session.as_deref().unwrap_or_default();
         let opened = seals.open(Kind::Event, owner, within, &sealed);
-        let [event, id, method, target] = opened.ok_or(Rejection::UnknownSession)?;
+        let [event, id, method, kind, target] = opened.ok_or(Rejection::UnknownSession)?;
         self.route.after_event = Some(event);
         self.route.origin = RequestId::from_text(&id).and_then(|id| {
             let method = Method::named(&method)?;
-            Some(Origin { id, method, target: (!target.is_empty()).then_some(target) })
+            let target = TargetKind::named(&kind).map(|kind| (kind, target));
+            Some(Origin { id, method, target })
         });
         Ok(())
     }
@@ -88,7 +89,7 @@ impl Message {
         let within = state_context(self.method, self.target_name());
         let Some(params) = self.params_mut() else { return Ok(()) };
         let asked = match params.remove("requestState") {
-            None => Vec::new(),
+            None | Some(Json::Null) => Vec::new(),
             Some(state) => {
                 let opened =
                     state.as_str().and_then(|s| seals.open(Kind::State, owner, &within, s));
@@ -246,8 +247,9 @@ mod tests {
     fn a_session_and_its_streams_are_their_owners() {
         let (seals, alice, bob) = (Seals::new(None, "r").unwrap(), owner("alice"), owner("bob"));
         let session = seals.seal(Kind::Session, &alice, "", &["s-1"]).unwrap();
-        let event =
-            seals.seal(Kind::Event, &alice, "s-1", &["e-1", "7", "tools/call", "t"]).unwrap();
+        let event = seals
+            .seal(Kind::Event, &alice, "s-1", &["e-1", "7", "tools/call", "tool", "t"])
+            .unwrap();
         let listening = |session: &str, event: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("mcp-session-id", HeaderValue::from_str(session).unwrap());
@@ -263,7 +265,7 @@ mod tests {
         assert_eq!(refusal(listening(&session, &event), &bob, &seals), "unknown-session");
         assert_eq!(refusal(listening("s-1", &event), &alice, &seals), "unknown-session");
         assert_eq!(refusal(listening(&session, "e-1"), &alice, &seals), "unknown-session");
-        let elsewhere = seals.seal(Kind::Event, &alice, "s-2", &["e-1", "", "", ""]).unwrap();
+        let elsewhere = seals.seal(Kind::Event, &alice, "s-2", &["e-1", "", "", "", ""]).unwrap();
         assert_eq!(refusal(listening(&session, &elsewhere), &alice, &seals), "unknown-session");
     }
 

@@ -22,6 +22,8 @@ pub struct Claims {
     sub: String,
     client_id: String,
     jti: Option<String>,
+    /// How revocations call a token without a `jti`.
+    digest: Option<String>,
     scopes: BTreeSet<String>,
     groups: BTreeSet<String>,
     roles: BTreeSet<String>,
@@ -52,6 +54,16 @@ impl Claims {
 
     pub(crate) fn jti(&self) -> Option<&str> {
         self.jti.as_deref()
+    }
+
+    /// The same, of the token that said so.
+    pub(super) fn of_token(mut self, token: &str) -> Self {
+        self.digest = self.jti.is_none().then(|| super::name_of(token));
+        self
+    }
+
+    pub(super) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 
     pub(crate) fn scopes(&self) -> &BTreeSet<String> {
@@ -127,6 +139,7 @@ impl Claims {
             sub,
             client_id,
             jti: text(claims, "jti")?,
+            digest: None,
             scopes,
             groups: several(claims, mapping.groups.as_ref())?,
             roles: several(claims, mapping.roles.as_ref())?,
@@ -323,6 +336,7 @@ impl Claims {
             sub: sub.to_owned(),
             client_id: "client".to_owned(),
             jti: None,
+            digest: None,
             scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
             groups: BTreeSet::new(),
             roles: BTreeSet::new(),

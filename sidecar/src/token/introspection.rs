@@ -82,7 +82,7 @@ impl Introspection {
                 self.denied.insert(*digest, ());
             }
         })?;
-        let claims = Arc::new(Claims::read(&completed, rules, audience)?);
+        let claims = Arc::new(Claims::read(&completed, rules, audience)?.of_token(token));
         if !self.config.cache_for.is_zero() {
             self.confirmed.insert(*digest, Arc::clone(&claims));
         }

@@ -130,7 +130,8 @@ impl Revocations {
         if revoked.name(claims) || by_digest() { Err(Rejection::Revoked) } else { Ok(()) }
     }
 
-    /// Whether they name these claims, by `jti` or by subject.
+    /// Whether they name these claims' token: by `jti`, by subject, or by digest where it has no
+    /// `jti`.
     pub(crate) fn name(&self, claims: &Claims) -> bool {
         self.current.load().name(claims)
     }
@@ -170,10 +171,15 @@ impl Revocations {
 
 impl Revoked {
     fn name(&self, claims: &Claims) -> bool {
-        self.by_issuer.get(claims.iss()).is_some_and(|of| {
-            claims.jti().is_some_and(|jti| of.tokens.contains_key(jti))
-                || of.subjects.get(claims.sub()).is_some_and(|&before| claims.issued_at() < before)
-        })
+        let by_digest = claims.digest().is_some_and(|digest| self.by_digest.contains_key(digest));
+        by_digest
+            || self.by_issuer.get(claims.iss()).is_some_and(|of| {
+                claims.jti().is_some_and(|jti| of.tokens.contains_key(jti))
+                    || of
+                        .subjects
+                        .get(claims.sub())
+                        .is_some_and(|&before| claims.issued_at() < before)
+            })
     }
 
     fn apply(&mut self, entry: &Entry) {

@@ -6,7 +6,7 @@ use axum::{body::Body, response::IntoResponse as _};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{UnusableUpstream, identity::Identity, wire::Wire};
 use crate::{
@@ -23,7 +23,6 @@ pub(crate) struct HttpServer {
     uri: Uri,
     identity: Identity,
     response_timeout: Duration,
-    declining: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for HttpServer {
@@ -39,7 +38,6 @@ impl HttpServer {
             uri: http.url.as_str().parse()?,
             identity: Identity::new(&config.upstream.identity, config.resource.identifier())?,
             response_timeout: config.limits.response_timeout,
-            declining: Arc::new(Semaphore::new(MAX_DECLINING)),
         })
     }
 
@@ -68,30 +66,32 @@ impl HttpServer {
     }
 
     /// Answers a request of the upstream's in the place of a client that it may not reach. Nothing
-    /// of any caller's is in it. One that asks faster than it takes answers is given none.
+    /// of any caller's is in it.
     pub(super) fn decline(
         self: &Arc<Self>,
         id: &RequestId,
         (route, era): (&Route, Era),
         claims: &Claims,
-    ) -> Result<(), Rejection> {
-        let declining = Arc::clone(&self.declining).try_acquire_owned().map_err(|_| {
-            tracing::warn!("the upstream asks faster than it takes answers");
-            Rejection::UpstreamAnswer
-        })?;
+        declining: OwnedSemaphorePermit,
+    ) {
         let body = Rejection::QuestionDenied { method: String::new() }.in_place_of_an_answer(id);
-        let mut request = self.addressed(&Method::POST, route, era, claims)?;
-        let json = HeaderValue::from_static("application/json");
-        request.headers_mut().insert(header::CONTENT_TYPE, json);
-        *request.body_mut() = Full::from(body);
+        let request = self.addressed(&Method::POST, route, era, claims).map(|mut request| {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+            *request.body_mut() = Full::from(body);
+            request
+        });
         let server = Arc::clone(self);
         tokio::spawn(async move {
             let _declining = declining;
-            if let Err(rejection) = server.send(request).await {
+            let sent = match request {
+                Ok(request) => server.send(request).await.map(drop),
+                Err(rejection) => Err(rejection),
+            };
+            if let Err(rejection) = sent {
                 tracing::warn!(reason = rejection.reason(), "a request could not be declined");
             }
         });
-        Ok(())
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Rejection> {
@@ -193,5 +193,3 @@ impl std::fmt::Display for Chain<'_> {
 }
 
 const USER_AGENT: &str = concat!("cedargate/", env!("CARGO_PKG_VERSION"));
-/// More questions than are refused at a time by honest servers.
-const MAX_DECLINING: usize = 32;

@@ -159,8 +159,10 @@ impl StdioServer {
             Subscribed::Joined => Ok(Outcome::Result(wire::empty())),
             Subscribed::First => up.connection.ask("resources/subscribe", wire::of_uri(uri)).await,
         };
-        if !matches!(outcome, Ok(Outcome::Result(_))) {
-            self.shared.listeners.refuse(uri);
+        match outcome {
+            Ok(Outcome::Result(_)) => {}
+            Ok(Outcome::Error(_)) => self.shared.listeners.refuse(uri),
+            Err(_) => self.shared.listeners.unsubscribe(caller, uri, |_| {}),
         }
         outcome
     }

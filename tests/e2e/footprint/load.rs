@@ -60,7 +60,8 @@ async fn a_gibibyte_of_events_and_five_hundred_listeners_take_little_memory() {
     };
     let sent = Arc::new(AtomicU64::new(0));
     let url = served(talkative(Arc::clone(&sent))).await;
-    let stack = Stack::with().upstream_url(&url).start().await;
+    let limits = "[limits]\nmax_concurrent_requests_per_principal = 1000\n";
+    let stack = Stack::with().upstream_url(&url).settings(limits).start().await;
     let beside = Beside::of(&stack, gate);
     let (running, _) = beside.start(&stack.http()).await;
 

@@ -64,9 +64,10 @@ async fn who_listens_does_not_keep_the_gate_from_stopping() {
     assert_eq!(legacy.text().await.unwrap(), "", "the stream ends in order");
     let last = modern.text().await.unwrap();
     assert!(
-        last.contains(r#""id":7,"result":{"resultType":"complete"}"#),
+        last.contains(r#""id":7,"result":{"resultType":"complete","#),
         "with its answer: {last}"
     );
+    assert!(last.contains(r#""io.modelcontextprotocol/subscriptionId":7"#), "{last}");
     drop(http);
     let (status, told) = gate.program.finish().await;
     assert_eq!(status.code(), Some(0), "{told}");

@@ -159,15 +159,19 @@ impl Connection {
     }
 
     /// A line that is too long to be read answers somebody all the same: it learns so, if the id
-    /// stands at its beginning.
-    pub(super) fn too_long(&self, beginning: &[u8]) {
+    /// stands at one of its ends. What merely looks like an id is nobody's: they are unguessable.
+    pub(super) fn too_long(&self, beginning: &[u8], end: &[u8]) {
         tracing::warn!("the upstream wrote a line that is too long");
         let beginning = String::from_utf8_lossy(beginning.get(..ID_WITHIN).unwrap_or(beginning));
-        let Some((_, rest)) = beginning.split_once("\"id\":") else { return };
-        let rest = rest.trim_start();
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).and_then(|end| rest.get(..end));
-        if let Some(id) = digits.and_then(|digits| digits.parse::<i64>().ok()) {
-            self.pending.settle(&Json::whole(id), Err(Rejection::UpstreamAnswer));
+        let end = String::from_utf8_lossy(end);
+        let first = beginning.split_once(ID_MEMBER).map(|(_, rest)| rest);
+        let last = end.rsplit_once(ID_MEMBER).map(|(_, rest)| rest);
+        for rest in first.into_iter().chain(last) {
+            let digits: String =
+                rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+            if let Ok(id) = digits.parse::<i64>() {
+                self.pending.settle(&Json::whole(id), Err(Rejection::UpstreamAnswer));
+            }
         }
     }
 
@@ -251,6 +255,7 @@ fn of_request(number: i64) -> Object {
 
 /// Where in a long answer its id is looked for.
 const ID_WITHIN: usize = 1024;
+const ID_MEMBER: &str = "\"id\":";
 const CANCELLED: &str = "notifications/cancelled";
 /// Messages on their way to a child that reads slowly; each may be as long as a body.
 const MAX_QUEUED: usize = 64;

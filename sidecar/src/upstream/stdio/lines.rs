@@ -19,19 +19,19 @@ pub(super) enum LineFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     Whole(&'a [u8]),
-    /// How one begins that is longer than is allowed; the rest of it is thrown away.
-    TooLong(&'a [u8]),
+    /// How one begins and ends that is longer than is allowed; the rest of it is thrown away.
+    TooLong(&'a [u8], &'a [u8]),
 }
 
-/// Gives every line to `take`, and of one longer than `most` its beginning, until there are no
-/// more. What is unfinished at the end is dropped.
+/// Gives every line to `take`, and of one longer than `most` both ends, until there are no more. What is unfinished at the end is dropped.
 pub(super) async fn read(
     mut input: impl AsyncBufRead + Unpin,
     most: usize,
     mut take: impl FnMut(Line<'_>),
 ) -> LineFault {
     let mut line = Vec::new();
-    let mut skipping = false;
+    // Of a line that is too long, its end so far.
+    let mut skipping: Option<Vec<u8>> = None;
     loop {
         let chunk = match input.fill_buf().await {
             Ok([]) => return LineFault::Closed,
@@ -44,24 +44,27 @@ pub(super) async fn read(
                 Some(text) => (text, true),
                 None => (piece, false),
             };
-            if !skipping && line.len() + text.len() > most {
-                let room = most - line.len();
-                line.extend_from_slice(text.get(..room).unwrap_or_default());
-                take(Line::TooLong(&line));
-                skipping = true;
-                line.clear();
+            match &mut skipping {
+                Some(end) => keep_the_last(end, text),
+                None if line.len() + text.len() <= most => line.extend_from_slice(text),
+                None => keep_the_last(skipping.insert(Vec::new()), text),
             }
-            if !skipping {
-                line.extend_from_slice(text);
-            }
-            if ends && !std::mem::take(&mut skipping) {
-                take(Line::Whole(&line));
+            if ends {
+                match skipping.take() {
+                    Some(end) => take(Line::TooLong(&line, &end)),
+                    None => take(Line::Whole(&line)),
+                }
                 line.clear();
             }
         }
         input.consume(consumed);
         line.shrink_to(KEPT_BYTES);
     }
+}
+
+fn keep_the_last(end: &mut Vec<u8>, text: &[u8]) {
+    end.extend_from_slice(text.get(text.len().saturating_sub(END_BYTES)..).unwrap_or_default());
+    end.drain(..end.len().saturating_sub(END_BYTES));
 }
 
 /// Writes every message of `queue` as a line, until the queue is closed.
@@ -113,6 +116,8 @@ pub(super) fn printable(bytes: &[u8]) -> String {
 
 /// As long as a line of a log is useful.
 const MAX_LOGGED_BYTES: usize = 4 * 1024;
+/// Where an id stands that comes last.
+const END_BYTES: usize = 256;
 /// One long answer must not hold its memory for ever.
 const KEPT_BYTES: usize = 64 * 1024;
 
@@ -127,7 +132,10 @@ mod tests {
         let fault = read(input, most, |line| {
             seen.push(match line {
                 Line::Whole(text) => String::from_utf8(text.to_vec()).unwrap(),
-                Line::TooLong(text) => format!("{}...", String::from_utf8_lossy(text)),
+                Line::TooLong(beginning, end) => {
+                    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                    format!("{}...{}", text(beginning), text(end))
+                }
             });
         });
         let fault = fault.await.to_string();
@@ -142,9 +150,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_line_that_is_too_long_the_beginning_is_told_and_the_next_is_read() {
+    async fn of_a_line_that_is_too_long_both_ends_are_told_and_the_next_is_read() {
         let (seen, _) = lines(b"1234\n123456789\n1\n12345\n2\n123456", 4).await;
-        assert_eq!(seen, ["1234", "1234...", "1", "1234...", "2", "1234..."]);
+        assert_eq!(seen, ["1234", "1234...56789", "1", "1234...5", "2"]);
+        let long = [b"a".repeat(1000), b"z".repeat(END_BYTES), b"\n".to_vec()].concat();
+        let (seen, _) = lines(&long, 9).await;
+        assert!(seen[0].ends_with(&format!("...{}", "z".repeat(END_BYTES))), "{seen:?}");
     }
 
     #[test]

@@ -21,10 +21,14 @@ pub(super) struct Pending {
 
 struct Table {
     open: bool,
+    /// How many there have been.
+    count: u64,
     waiters: HashMap<i64, Waiter>,
 }
 
 struct Waiter {
+    /// Later ones have a higher one.
+    turn: u64,
     asker: Option<Asker>,
     /// The caller's progress token, and where progress goes.
     progress: Option<(Json, broadcast::Sender<Bytes>)>,
@@ -45,7 +49,7 @@ pub(super) struct Arrivals {
 
 impl Pending {
     pub(super) fn new(most: usize) -> Self {
-        let table = Table { open: true, waiters: HashMap::new() };
+        let table = Table { open: true, count: 0, waiters: HashMap::new() };
         Self { most, table: Mutex::new(table) }
     }
 
@@ -69,7 +73,9 @@ impl Pending {
             answer: answered,
         };
         let number = unguessable();
-        table.waiters.insert(number, Waiter { asker, progress, answer });
+        table.count += 1;
+        let turn = table.count;
+        table.waiters.insert(number, Waiter { turn, asker, progress, answer });
         Ok((number, arrivals))
     }
 
@@ -109,7 +115,7 @@ impl Pending {
             waiter.asker.as_ref().is_some_and(|a| a.caller == *caller && same_id(&a.id, id))
         };
         let theirs = table.waiters.iter().filter(|(_, waiter)| is_theirs(waiter));
-        let number = theirs.map(|(&number, _)| number).max()?;
+        let (&number, _) = theirs.max_by_key(|(_, waiter)| waiter.turn)?;
         let waiter = table.waiters.remove(&number)?;
         drop(table);
         drop(waiter.answer.send(Ok(Outcome::cancelled())));

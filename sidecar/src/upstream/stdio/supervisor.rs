@@ -171,7 +171,7 @@ async fn talk(
     tokio::spawn(lines::log(stderr));
     let take = |line: Line<'_>| match line {
         Line::Whole(line) => connection.received(line, &shared.listeners),
-        Line::TooLong(beginning) => connection.too_long(beginning),
+        Line::TooLong(beginning, end) => connection.too_long(beginning, end),
     };
     let most = shared.limits.max_answer_bytes;
     let mut reading = pin!(lines::read(BufReader::new(stdout), most, take).fuse());

@@ -82,7 +82,11 @@ def call(message):
     elif name == "ambiguous":
         raw(b'{"jsonrpc":"2.0","id":%d,"result":{"a":1,"a":2}}' % message["id"])
     elif name == "long":
-        raw(b'{"jsonrpc":"2.0","id":%d,"result":{"x":"' % message["id"] + b"x" * 300_000 + b'"}}')
+        first, last = b'{"jsonrpc":"2.0","id":%d,' % message["id"], b',"id": %d}' % message["id"]
+        if message["params"].get("arguments", {}).get("id") == "last":
+            raw(b'{"result":{"x":"' + b"x" * 300_000 + b'"},"jsonrpc":"2.0"' + last)
+        else:
+            raw(first + b'"result":{"x":"' + b"x" * 300_000 + b'"}}')
     elif name == "environment":
         answer(message, {"environment": dict(os.environ), "folder": os.getcwd()})
     elif name == "ask":

@@ -62,8 +62,10 @@ async fn an_answer_that_is_none_is_refused_at_once() {
 async fn an_answer_too_long_is_refused_and_the_child_lives_on() {
     let Some(server) = child("legacy") else { return };
     let first = call_tool(&server, LEGACY, "1", r#"{"name":"heard"}"#).await;
-    let long = ("2", "tools/call", r#"{"name":"long"}"#);
-    assert_eq!(reason(&server, LEGACY, long).await, "upstream-answer");
+    for params in [r#"{"name":"long"}"#, r#"{"name":"long","arguments":{"id":"last"}}"#] {
+        let long = ("2", "tools/call", params);
+        assert_eq!(reason(&server, LEGACY, long).await, "upstream-answer", "{params}");
+    }
     assert_eq!(
         first.replace("\"id\":1", "\"id\":3"),
         call_tool(&server, LEGACY, "3", r#"{"name":"heard"}"#).await
