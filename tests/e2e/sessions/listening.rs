@@ -79,7 +79,7 @@ async fn listening(stack: &Stack, token: &str, session: &str) -> reqwest::Respon
 }
 
 #[tokio::test]
-async fn one_principal_cannot_take_every_slot() {
+async fn one_subject_cannot_take_every_slot() {
     let limits = "[limits]\nmax_concurrent_requests_per_principal = 2\n";
     let stack = Stack::with().upstream(talkative().router()).settings(limits).start().await;
     let alice = stack.caller("");
@@ -91,11 +91,12 @@ async fn one_principal_cannot_take_every_slot() {
     let own = within(&alice, &session);
     let reply = own.refused(LISTEN).await;
     assert_eq!((reply.status.as_u16(), reply.reason().as_str()), (503, "overloaded"));
-    for token in others(&stack) {
-        let other = stack.bearing(&token);
-        let session = open_session(&other).await;
-        assert_eq!(within(&other, &session).post(LISTEN).await.status, 200, "others are served");
-    }
+    let [mallory, own_through_another_client] = others(&stack);
+    let other = stack.bearing(&mallory);
+    let session = open_session(&other).await;
+    assert_eq!(within(&other, &session).post(LISTEN).await.status, 200, "others are served");
+    let same = stack.bearing(&own_through_another_client).refused(LISTEN).await;
+    assert_eq!(same.reason(), "overloaded", "it is one subject through however many clients");
     drop(held);
     harness::eventually("a slot is free again", async || own.post(LISTEN).await.status == 200)
         .await;
@@ -110,18 +111,26 @@ async fn a_stream_ends_when_its_token_is_revoked() {
     let admin = format!("127.0.0.1:{}", harness::free_port());
     let settings = format!("[admin]\naddress = {admin:?}\ntoken_file = {secret:?}\n");
     let stack = Stack::with().upstream(talkative().router()).settings(&settings).start().await;
-    let alice = stack.caller("");
-    let session = open_session(&alice).await;
-    let stream = listening(&stack, alice.token(), &session).await;
-    let operator = reqwest::Client::new();
-    harness::eventually("the operators' listener serves", async || {
-        let request = operator.post(format!("http://{admin}/revoke"));
-        let request = request.bearer_auth("an operator's token of many letters");
-        request.form(&[("token", alice.token())]).send().await.is_ok_and(|r| r.status() == 200)
-    })
-    .await;
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(10), stream.text()).await;
-    ended.expect("the stream ends").unwrap();
+    for jti in [json!("a name"), Value::Null] {
+        let mut claims = stack.claims("");
+        match jti {
+            // Such a token is revoked by its digest.
+            Value::Null => drop(claims.as_object_mut().unwrap().remove("jti")),
+            jti => claims["jti"] = jti,
+        }
+        let alice = stack.bearing(&stack.signing_key().sign(&claims).unwrap());
+        let session = open_session(&alice).await;
+        let stream = listening(&stack, alice.token(), &session).await;
+        let operator = reqwest::Client::new();
+        harness::eventually("the operators' listener serves", async || {
+            let request = operator.post(format!("http://{admin}/revoke"));
+            let request = request.bearer_auth("an operator's token of many letters");
+            request.form(&[("token", alice.token())]).send().await.is_ok_and(|r| r.status() == 200)
+        })
+        .await;
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), stream.text()).await;
+        ended.expect("the stream ends").unwrap();
+    }
     stack.finish().await;
 }
 
