@@ -28,6 +28,7 @@ mod ledger;
 mod message;
 mod metadata;
 mod neighbours;
+mod pem;
 mod rejection;
 mod session;
 mod slots;
@@ -49,6 +50,7 @@ pub use authz::{Authorized, PolicyError};
 pub use config::{Config, ConfigError, LogFormat};
 pub use ledger::{Decision, DecisionRecord};
 pub use message::Message;
+pub use pem::UnusablePem;
 pub use token::{BearerToken, Claims, UnusableIssuer, UnusableJournal};
 pub use upstream::{UnusableKey, UnusableUpstream};
 

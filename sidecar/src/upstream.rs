@@ -9,7 +9,7 @@ mod stdio;
 mod stdio_server;
 mod wire;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use crate::{
     authz::Authorized,
     config::{Config, UpstreamTransport},
     message::{Era, Message, RequestId, Route},
+    pem::UnusablePem,
     rejection::Rejection,
     token::Claims,
 };
@@ -38,13 +39,8 @@ pub(crate) enum Upstream {
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableUpstream {
     /// A certificate or a key cannot be read.
-    #[error("cannot use the upstream's `{path}`: {cause}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was wrong.
-        cause: String,
-    },
+    #[error("cannot use the upstream's {0}")]
+    Pem(#[from] UnusablePem),
     /// The key that signs assertions cannot be read.
     #[error(transparent)]
     Key(#[from] UnusableKey),

@@ -5,16 +5,14 @@
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
-    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use axum_server::tls_rustls::RustlsConfig;
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::{ServerConfig, server::WebPkiClientVerifier};
 
-use crate::config::ListenerConfig;
+use crate::{config::ListenerConfig, pem};
 
 /// The listener's certificate, and the files that it is from.
 #[derive(Debug)]
@@ -66,20 +64,18 @@ impl ServerIdentity {
 /// What the gate offers. Where clients' certificates are to be vouched for, one is asked for and
 /// may be left out: whether a token needs one is the token's to say (RFC 8705).
 fn server_config(listener: &ListenerConfig) -> io::Result<ServerConfig> {
-    let chain = certificates(&listener.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&listener.key).map_err(|e| about(&listener.key, e))?;
+    let read = |e: pem::UnusablePem| io::Error::other(e);
+    let chain = pem::certificates(&listener.certificate).map_err(read)?;
+    let key = pem::key(&listener.key).map_err(read)?;
     let builder = ServerConfig::builder();
     let builder = match &listener.client_ca {
         None => builder.with_no_client_auth(),
         Some(client_ca) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(client_ca)? {
-                roots.add(authority).map_err(|e| about(client_ca, e))?;
-            }
+            let roots = pem::roots(client_ca).map_err(read)?;
             let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
                 .allow_unauthenticated()
                 .build()
-                .map_err(|e| about(client_ca, e))?;
+                .map_err(io::Error::other)?;
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -95,19 +91,6 @@ fn fingerprint(listener: &ListenerConfig) -> u64 {
         std::fs::read(file).ok().hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(certificates) if certificates.is_empty() => Err(about(path, "it holds no certificate")),
-        Ok(certificates) => Ok(certificates),
-        Err(cause) => Err(about(path, cause)),
-    }
-}
-
-fn about(path: &Path, cause: impl ToString) -> io::Error {
-    io::Error::other(format!("`{}`: {}", path.display(), cause.to_string()))
 }
 
 /// Certificates are renewed weeks before they end.

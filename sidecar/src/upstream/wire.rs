@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    path::{Path, PathBuf},
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,19 +15,15 @@ use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{
-        Client,
-        connect::{Connected, Connection, HttpConnector},
-    },
+    client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::ClientConfig;
 use tokio::net::UnixStream;
 use tower_service::Service;
 
 use super::UnusableUpstream;
-use crate::config::HttpUpstream;
+use crate::{config::HttpUpstream, pem};
 
 /// A client with its pool of connections.
 pub(super) enum Wire {
@@ -38,9 +34,6 @@ pub(super) enum Wire {
 /// Connects to one Unix socket, whatever the URL says.
 #[derive(Debug, Clone)]
 pub(super) struct Socket(Arc<Path>);
-
-/// A connection over a Unix socket.
-pub(super) struct OverSocket(TokioIo<UnixStream>);
 
 impl Wire {
     pub(super) fn new(
@@ -78,9 +71,9 @@ impl Wire {
 }
 
 impl Service<Uri> for Socket {
-    type Response = OverSocket;
+    type Response = TokioIo<UnixStream>;
     type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = std::io::Result<OverSocket>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<Self::Response>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -88,47 +81,7 @@ impl Service<Uri> for Socket {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         let path = Arc::clone(&self.0);
-        Box::pin(async move { Ok(OverSocket(TokioIo::new(UnixStream::connect(path).await?))) })
-    }
-}
-
-impl Connection for OverSocket {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl hyper::rt::Read for OverSocket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl hyper::rt::Write for OverSocket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Box::pin(async move { UnixStream::connect(path).await.map(TokioIo::new) })
     }
 }
 
@@ -140,7 +93,7 @@ fn tls(config: &HttpUpstream) -> Result<ClientConfig, UnusableUpstream> {
     .with_safe_default_protocol_versions()
     .map_err(unusable)?;
     let builder = match &config.ca {
-        Some(path) => builder.with_root_certificates(roots(path)?),
+        Some(path) => builder.with_root_certificates(pem::roots(path)?),
         None => {
             use hyper_rustls::ConfigBuilderExt as _;
             builder.with_native_roots().map_err(|e| UnusableUpstream::Tls(e.to_string()))?
@@ -149,33 +102,8 @@ fn tls(config: &HttpUpstream) -> Result<ClientConfig, UnusableUpstream> {
     let Some(identity) = &config.client_identity else {
         return Ok(builder.with_no_client_auth());
     };
-    let chain = certificates(&identity.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&identity.key)
-        .map_err(|e| unreadable(&identity.key, e.to_string()))?;
+    let (chain, key) = (pem::certificates(&identity.certificate)?, pem::key(&identity.key)?);
     builder.with_client_auth_cert(chain, key).map_err(unusable)
-}
-
-fn roots(path: &Path) -> Result<RootCertStore, UnusableUpstream> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|e| unreadable(path, e.to_string()))?;
-    }
-    Ok(roots)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UnusableUpstream> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(unreadable(path, "it holds no certificate".to_owned()))
-        }
-        Ok(certificates) => Ok(certificates),
-        Err(cause) => Err(unreadable(path, cause.to_string())),
-    }
-}
-
-fn unreadable(path: &Path, cause: String) -> UnusableUpstream {
-    UnusableUpstream::File { path: PathBuf::from(path), cause }
 }
 
 /// Below the keep-alive of common servers (five seconds), so that we rarely write into a
