@@ -11,6 +11,7 @@ pub(crate) mod json;
 mod method;
 pub(crate) mod mirrored;
 mod ownership;
+mod request_state;
 
 use std::fmt;
 
@@ -19,7 +20,8 @@ use http::{HeaderName, HeaderValue};
 pub(crate) use envelope::Envelope;
 pub(crate) use era::{Era, ProtocolVersion};
 pub(crate) use method::{Form, Method, TargetKind};
-pub(crate) use ownership::{RequestState, sealed_task};
+pub(crate) use ownership::sealed_task;
+pub(crate) use request_state::RequestState;
 
 use json::{Json, Object};
 
