@@ -84,11 +84,7 @@ pub(super) fn within(
     asked: &Origin,
     result: &mut Object,
 ) -> Result<(), Rejection> {
-    let questions = match member(result, "inputRequests")? {
-        None | Some(Json::Null) => Vec::new(),
-        Some(Json::Object(requests)) => permitted(revision, requests)?,
-        Some(_) => return Err(unreadable("its input requests are no object")),
-    };
+    let questions = permitted(revision, result)?;
     if !revision.era.is_modern() || !asked.method.may_ask_back() {
         return Ok(());
     }
@@ -108,20 +104,17 @@ pub(super) fn within(
     Ok(())
 }
 
-/// What a task asks, of which its owner is told.
-pub(super) fn of_a_task(revision: &Revision, task: &mut Object) -> Result<(), Rejection> {
-    match member(task, "inputRequests")? {
-        None | Some(Json::Null) => Ok(()),
-        Some(Json::Object(requests)) => permitted(revision, requests).map(drop),
-        Some(_) => Err(unreadable("its input requests are no object")),
-    }
-}
-
-/// What a result asks, each under its name; nothing of it when policy keeps one from the client.
-fn permitted(
+/// What is asked in `inputRequests`, each under its name; an error when policy keeps one of it from
+/// the client.
+pub(super) fn permitted(
     revision: &Revision,
-    requests: &mut Object,
+    holder: &mut Object,
 ) -> Result<Vec<(String, &'static Method)>, Rejection> {
+    let requests = match member(holder, "inputRequests")? {
+        None | Some(Json::Null) => return Ok(Vec::new()),
+        Some(Json::Object(requests)) => requests,
+        Some(_) => return Err(unreadable("its input requests are no object")),
+    };
     if requests.iter().count() > MAX_QUESTIONS {
         return Err(unreadable("it asks too much at once"));
     }

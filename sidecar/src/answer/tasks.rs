@@ -45,7 +45,7 @@ pub(super) fn status(revision: &Revision, text: &[u8]) -> Result<Revised, Reject
     if !seal_known(revision, params) {
         return Ok(Revised::LeftOut);
     }
-    super::asked_back::of_a_task(revision, params)?;
+    super::asked_back::permitted(revision, params)?;
     Ok(Revised::Changed(written(&message)))
 }
 
