@@ -5,11 +5,23 @@
 //! erroring `forbid` would otherwise forbid nothing.
 
 mod access;
+mod annotations;
+mod arguments;
+mod compile;
+mod context;
+mod facts;
+mod groups;
+mod history;
 mod issued_names;
 mod listing;
+mod mentions;
+pub(crate) mod offer;
+pub(crate) mod pins;
 mod policies;
+mod problems;
 mod reload;
 mod residual;
+pub(crate) mod schema;
 mod scopes;
 mod shape;
 mod source;
@@ -18,7 +30,7 @@ mod vocabulary;
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{AuthorizationError, Authorizer, Context, Decision};
+use cedar_policy::{AuthorizationError, Authorizer, Context, Decision, PolicySet};
 
 use crate::{
     config::Disclosure,
@@ -31,9 +43,14 @@ use listing::Visibility;
 pub(crate) use policies::Policies;
 use subject::Principal;
 
+pub(crate) use annotations::Obligations;
+pub(crate) use arguments::Misfit;
+pub(crate) use context::Circumstances;
+pub(crate) use history::Histories;
 pub(crate) use listing::Listing;
+pub use problems::PolicyError;
 pub(crate) use reload::PolicyStore;
-pub use source::PolicyError;
+pub(crate) use scopes::ScopeHierarchy;
 
 /// Proof that policy permitted `T`, with the policies that did.
 ///
@@ -48,13 +65,40 @@ pub use source::PolicyError;
 /// ```compile_fail,E0451
 /// fn forward(_: sidecar::Authorized<sidecar::Message>) {}
 /// fn forge(message: sidecar::Message) {
-///     forward(sidecar::Authorized { value: message, determining_policies: Vec::new() });
+///     forward(sidecar::Authorized {
+///         value: message,
+///         determining_policies: Vec::new(),
+///         obligations: todo!(),
+///     });
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Authorized<T> {
     value: T,
     determining_policies: Vec<String>,
+    obligations: Obligations,
+}
+
+/// Who asks, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) claims: &'a Claims,
+    pub(crate) circumstances: &'a Circumstances,
+}
+
+/// What is decided about a message, and what would be if policies in the shadow were enforced.
+pub(crate) struct Decided {
+    pub(crate) outcome: Result<Authorized<Message>, Rejection>,
+    pub(crate) shadow: Option<Shadow>,
+}
+
+/// What policies in the shadow say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shadow {
+    /// Those that would have decided.
+    pub(crate) policies: Vec<String>,
+    /// Whether the decision would have been another.
+    pub(crate) flips: bool,
 }
 
 impl<T> Authorized<T> {
@@ -67,6 +111,11 @@ impl<T> Authorized<T> {
     pub fn determining_policies(&self) -> &[String] {
         &self.determining_policies
     }
+
+    /// What these policies ask for beside.
+    pub(crate) fn obligations(&self) -> &Obligations {
+        &self.obligations
+    }
 }
 
 /// Cedar's answer, its errors already counted as a refusal of their own.
@@ -78,15 +127,25 @@ enum Verdict {
 
 impl Policies {
     /// Asks whether the caller may send this message, and says why not.
-    pub(crate) fn authorize(
+    pub(crate) fn authorize(&self, asker: &Asker<'_>, message: Message) -> Decided {
+        let mut shadow = None;
+        let outcome = self.decide(asker, message, &mut shadow);
+        Decided { outcome, shadow }
+    }
+
+    fn decide(
         &self,
-        claims: &Claims,
+        asker: &Asker<'_>,
         mut message: Message,
+        shadow: &mut Option<Shadow>,
     ) -> Result<Authorized<Message>, Rejection> {
-        let permitted = |message, by| Ok(Authorized { value: message, determining_policies: by });
+        let claims = asker.claims;
+        let permitted = |message, determining_policies, obligations| {
+            Ok(Authorized { value: message, determining_policies, obligations })
+        };
         // Without these no client speaks at all, so they are for everyone who has a token.
         if let Some(by) = handshake(message.method()) {
-            return permitted(message, vec![by.to_owned()]);
+            return permitted(message, vec![by.to_owned()], Obligations::default());
         }
         let target = message.target();
         let Some(action) = self.action(message.method(), target) else {
@@ -94,20 +153,23 @@ impl Policies {
         };
         self.require_usable_task(claims, &message)?;
         self.require_resumable(claims, &message)?;
-        self.require_answerable_questions(claims, &message)?;
-        let asked = AccessRequest { principal: Principal::of(claims), action, target };
-        let context = match action.context(message.arguments()) {
+        self.require_answerable_questions(asker, &message)?;
+        let asked = self.asked(Principal::of(claims), action, target);
+        let context = match action.context_of(message.arguments(), asker.circumstances) {
             Ok(context) => context,
             // From whom a tool is hidden, its arguments are too.
-            Err(path) => {
-                let told = Rejection::InvalidArguments { path };
+            Err(Misfit { path, what }) => {
+                let told = Rejection::InvalidArguments { path, what };
                 return Err(self.unless_hidden(&asked, told, Vec::new())?);
             }
         };
-        match self.ask(&asked, &context) {
+        let verdict = self.ask(&asked, &context);
+        *shadow = self.ask_shadow(&asked, &context, &verdict);
+        match verdict {
             Verdict::Permitted(by) => {
-                message.keep_subscriptions(|uri| self.may_watch(claims, uri));
-                permitted(message, by)
+                message.keep_subscriptions(|uri| self.may_watch(asker, uri));
+                let obligations = action.obligations_of(by.iter().cloned());
+                permitted(message, by, obligations)
             }
             Verdict::Failed(policies) => {
                 tracing::error!(action = action.name(), ?policies, "policies failed to evaluate");
@@ -120,18 +182,18 @@ impl Policies {
 
     /// Whether the upstream may ask this of the caller's client, or tell it of this resource: a
     /// message that goes the other way.
-    pub(crate) fn permits(&self, claims: &Claims, method: &str, target: Target<'_>) -> bool {
+    pub(crate) fn permits(&self, asker: &Asker<'_>, method: &str, target: Target<'_>) -> bool {
         let Some(action) = Method::of_action(method).and_then(|m| self.action(m, target)) else {
             return false;
         };
-        let asked = AccessRequest { principal: Principal::of(claims), action, target };
-        let Ok(context) = action.context(None) else { return false };
+        let asked = self.asked(Principal::of(asker.claims), action, target);
+        let Ok(context) = action.context.build(None, asker.circumstances) else { return false };
         matches!(self.ask(&asked, &context), Verdict::Permitted(_))
     }
 
     /// Whether the caller may be told when the resource changes.
-    pub(crate) fn may_watch(&self, claims: &Claims, uri: &str) -> bool {
-        self.permits(claims, "resources/subscribe", Target::Resource(uri))
+    pub(crate) fn may_watch(&self, asker: &Asker<'_>, uri: &str) -> bool {
+        self.permits(asker, "resources/subscribe", Target::Resource(uri))
     }
 
     /// What a tool does later is for whom the tool is.
@@ -159,10 +221,10 @@ impl Policies {
     /// A question is answered by whom it may be put to.
     fn require_answerable_questions(
         &self,
-        claims: &Claims,
+        asker: &Asker<'_>,
         message: &Message,
     ) -> Result<(), Rejection> {
-        let may = |method: &&Method| self.permits(claims, method.name, Target::Server);
+        let may = |method: &&Method| self.permits(asker, method.name, Target::Server);
         match message.answering().iter().find(|method| !may(method)) {
             None => Ok(()),
             Some(method) => Err(Rejection::QuestionDenied { method: method.name.to_owned() }),
@@ -224,9 +286,9 @@ impl Policies {
         let (held, lacking): (Vec<String>, Vec<String>) =
             scopes.iter().cloned().partition(|scope| asked.principal.scopes.contains(scope));
         let without_needless = |scopes: &mut BTreeSet<String>, candidates: &[String]| {
-            for scope in candidates {
-                if scopes.remove(scope) && !permits(scopes) {
-                    scopes.insert(scope.clone());
+            for scope in self.broadest_first(candidates.iter().cloned()) {
+                if scopes.remove(&scope) && !permits(scopes) {
+                    scopes.insert(scope);
                 }
             }
         };
@@ -243,12 +305,56 @@ impl Policies {
         Some(scopes.into_iter().collect())
     }
 
-    /// What the caller could hold after a step-up.
+    /// What the caller could hold after a step-up, of what matters to the action.
     fn attainable_scopes(&self, asked: &AccessRequest<'_>) -> BTreeSet<String> {
-        asked.principal.scopes.iter().chain(&self.advertised_scopes).cloned().collect()
+        let mut scopes = self.scopes_that_matter(asked.action);
+        scopes.extend(asked.principal.scopes.iter().cloned());
+        scopes
+    }
+
+    /// Scopes that imply others can go before those that they imply, so that the narrowest stay.
+    fn broadest_first(&self, scopes: impl IntoIterator<Item = String>) -> Vec<String> {
+        let mut scopes: Vec<String> = scopes.into_iter().collect();
+        scopes.sort_by_key(|scope| std::cmp::Reverse(self.scope_hierarchy.breadth(scope)));
+        scopes
     }
 
     fn ask(&self, asked: &AccessRequest<'_>, context: &Context) -> Verdict {
+        self.ask_of(&asked.action.policies, asked, context)
+    }
+
+    /// What the decision would be if policies in the shadow were enforced beside the others.
+    fn ask_shadow(
+        &self,
+        asked: &AccessRequest<'_>,
+        context: &Context,
+        enforced: &Verdict,
+    ) -> Option<Shadow> {
+        let shadow = asked.action.shadow.as_ref()?;
+        let is_forbid = |id: &String| {
+            let policy = shadow.policy(&cedar_policy::PolicyId::new(id));
+            policy.is_some_and(|policy| policy.effect() == cedar_policy::Effect::Forbid)
+        };
+        let (policies, flips) = match (self.ask_of(shadow, asked, context), enforced) {
+            // An error refuses.
+            (Verdict::Failed(by), Verdict::Permitted(_)) => (by, true),
+            (Verdict::Failed(by), _) => (by, false),
+            (Verdict::Refused(by), Verdict::Permitted(_)) => {
+                let forbids = by.iter().any(is_forbid);
+                (by, forbids)
+            }
+            (Verdict::Permitted(by), Verdict::Refused(forbids)) => (by, forbids.is_empty()),
+            (Verdict::Permitted(by) | Verdict::Refused(by), _) => (by, false),
+        };
+        (!policies.is_empty()).then_some(Shadow { policies, flips })
+    }
+
+    fn ask_of(
+        &self,
+        policies: &PolicySet,
+        asked: &AccessRequest<'_>,
+        context: &Context,
+    ) -> Verdict {
         let built = self
             .request(asked, context.clone())
             .and_then(|request| Ok((request, self.entities(asked)?)));
@@ -260,7 +366,7 @@ impl Policies {
                 return Verdict::Failed(Vec::new());
             }
         };
-        let response = Authorizer::new().is_authorized(&request, &asked.action.policies, &entities);
+        let response = Authorizer::new().is_authorized(&request, policies, &entities);
         let diagnostics = response.diagnostics();
         let mut failed: Vec<String> = diagnostics
             .errors()

@@ -18,6 +18,8 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
+use crate::authz::ScopeHierarchy;
+
 pub(crate) use issuer::{
     ClaimPath, IntrospectionConfig, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules,
     TokenType,
@@ -79,6 +81,14 @@ pub(crate) struct AdminConfig {
 pub(crate) struct PolicyConfig {
     pub(crate) directory: PathBuf,
     pub(crate) schema: PathBuf,
+    /// What the upstream offers, as it was accepted.
+    pub(crate) lock: PathBuf,
+    /// Groups in groups and zones in zones; need not be there.
+    pub(crate) entities: PathBuf,
+    /// Which scopes imply which others.
+    pub(crate) scope_hierarchy: ScopeHierarchy,
+    /// How far back `context.history` goes.
+    pub(crate) history_window: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -86,8 +96,20 @@ pub(crate) struct AnswerConfig {
     pub(crate) refusals: RefusalStyle,
     pub(crate) policies: Disclosure,
     pub(crate) denied_tools: Disclosure,
+    pub(crate) listed: Listed,
     /// Where an elicitation by URL may lead.
     pub(crate) elicitation_origins: Vec<String>,
+}
+
+/// What a list of tools shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Listed {
+    /// What the token permits.
+    #[default]
+    Permitted,
+    /// What a step-up to advertised scopes would permit, too.
+    Attainable,
 }
 
 /// How a refusal of one call reaches the caller.

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::{
     answer::{self, Revision},
-    authz::PolicyStore,
+    authz::{Asker, Circumstances, Histories, PolicyStore},
     config::Limits,
     ledger::{Ledger, OpenRecord},
     message::{Envelope, Message},
@@ -29,6 +29,8 @@ pub(crate) struct Enforcer {
     pub(crate) neighbours: Neighbours,
     pub(crate) verifier: TokenVerifier,
     pub(crate) policies: PolicyStore,
+    /// What callers did in the last minutes, for policies that look at it.
+    pub(crate) histories: Arc<Histories>,
     pub(crate) ledger: Ledger,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) seals: Arc<Seals>,
@@ -53,7 +55,8 @@ pub(crate) async fn enforce(
     let mut record = enforcer.ledger.begin(peer);
     let (head, body) = request.into_parts();
     let mut body = Some(body);
-    let mut response = match decide_then_forward(enforcer, &head, &mut body, &mut record).await {
+    let asked = (&head, peer);
+    let mut response = match decide_then_forward(enforcer, asked, &mut body, &mut record).await {
         Ok(response) => response,
         Err(rejection) => {
             record.refused(&rejection);
@@ -72,7 +75,7 @@ pub(crate) async fn enforce(
 /// The questions, in the order in which an auditor asks them.
 async fn decide_then_forward(
     enforcer: &Arc<Enforcer>,
-    head: &Parts,
+    (head, peer): (&Parts, SocketAddr),
     body: &mut Option<Body>,
     record: &mut OpenRecord,
 ) -> Result<Response<Body>, Rejection> {
@@ -94,8 +97,18 @@ async fn decide_then_forward(
 
     // May they?  (Cedar: principal, action, resource, context)
     let policies = enforcer.policies.current();
-    let revision = Revision::of(enforcer, (&claims, owner), &message, record.request_id());
-    let authorized = policies.authorize(&claims, message)?;
+    let principal = policies.principal_name(&claims);
+    let circumstances = Circumstances::of(&message, peer.ip(), &enforcer.histories, principal);
+    let revision =
+        Revision::of(enforcer, (&claims, owner), &circumstances, &message, record.request_id());
+    let tool = message.called_tool().map(str::to_owned);
+    let decided =
+        policies.authorize(&Asker { claims: &claims, circumstances: &circumstances }, message);
+    record.decided_under(policies.version(), decided.shadow);
+    if policies.read_history() {
+        circumstances.note(decided.outcome.is_ok(), tool.as_deref());
+    }
+    let authorized = decided.outcome?;
 
     // Only now, and on record, can anything leave this process.
     record.permitted(&authorized);

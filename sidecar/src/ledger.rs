@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::{
-    authz::Authorized,
+    authz::{Authorized, Shadow},
     message::{Envelope, Form, Message},
     rejection::{Asked, Rejection},
     token::Claims,
@@ -32,6 +32,12 @@ pub struct DecisionRecord {
     pub reason: &'static str,
     /// Ids of the policies that decided.
     pub policies: Vec<String>,
+    /// Which state of schema, policies, lock and entities decided; once one was asked.
+    pub policy_version: Option<String>,
+    /// Ids of the policies in the shadow that would have decided.
+    pub shadow_policies: Vec<String>,
+    /// Whether the decision would have been another if they were enforced.
+    pub shadow_flips: bool,
     /// `iss` of the verified token.
     pub issuer: Option<String>,
     /// `sub` of the verified token.
@@ -104,6 +110,9 @@ impl Ledger {
                 decision: Decision::Deny,
                 reason: ABANDONED,
                 policies: Vec::new(),
+                policy_version: None,
+                shadow_policies: Vec::new(),
+                shadow_flips: false,
                 issuer: None,
                 subject: None,
                 client_id: None,
@@ -118,6 +127,7 @@ impl Ledger {
     }
 
     fn write(&self, record: &DecisionRecord) {
+        let shadow = Some(record.shadow_policies.join(" ")).filter(|ids| !ids.is_empty());
         tracing::info!(
             target: "cedargate::decision",
             {
@@ -132,6 +142,9 @@ impl Ledger {
                 decision.outcome = record.decision.as_str(),
                 decision.reason = record.reason,
                 decision.policies = record.policies.join(" "),
+                decision.policy_version = record.policy_version,
+                decision.shadow_policies = shadow,
+                decision.shadow_flips = shadow.is_some().then_some(record.shadow_flips),
                 decision.duration_us = record.decided_after_us
             },
             "decided"
@@ -177,6 +190,15 @@ impl OpenRecord {
         self.record.target = message.target_name().map(shortened);
         self.asked.modern = message.era().is_modern();
         self.asked.calls_a_tool = message.method().calls_a_tool();
+    }
+
+    /// Notes which policies are asked, and what those in the shadow say.
+    pub(crate) fn decided_under(&mut self, version: &str, shadow: Option<Shadow>) {
+        self.record.policy_version = Some(version.to_owned());
+        if let Some(Shadow { policies, flips }) = shadow {
+            self.record.shadow_policies = policies;
+            self.record.shadow_flips = flips;
+        }
     }
 
     /// Puts a permitted request on record; only then may it leave.

@@ -56,7 +56,7 @@ pub use upstream::{UnusableKey, UnusableUpstream};
 
 pub use admin::UnusableSecret;
 use admin::{Admin, Secret};
-use authz::PolicyStore;
+use authz::{Histories, PolicyStore};
 use config::AdminConfig;
 use edge::ServerIdentity;
 use enforce::Enforcer;
@@ -132,6 +132,7 @@ impl Gate {
             neighbours: Neighbours::new(&config.resource),
             verifier: TokenVerifier::new(&config.issuers, &config.resource, revocations)?,
             policies: PolicyStore::load(config)?,
+            histories: Arc::new(Histories::new(config.policies.history_window)),
             ledger: Ledger::new(),
             upstream: Arc::new(Upstream::new(config)?),
             seals: Arc::new(Seals::new(

@@ -239,7 +239,12 @@ impl Message {
         &self.params_in_headers
     }
 
-    /// `params.arguments` of a tool call.
+    /// The tool that it calls.
+    pub(crate) fn called_tool(&self) -> Option<&str> {
+        self.target_name().filter(|_| self.method.calls_a_tool())
+    }
+
+    /// `params.arguments` of a call or of a prompt.
     pub(crate) fn arguments(&self) -> Option<&Object> {
         self.params()?.get("arguments")?.as_object()
     }

@@ -91,6 +91,8 @@ pub(crate) enum Rejection {
     },
     InvalidArguments {
         path: String,
+        /// In the schema's words, without what the caller wrote.
+        what: String,
     },
     // what comes back
     UpstreamUnreachable,

@@ -161,7 +161,7 @@ fn denied(method: &str) -> Rejection {
 fn may_ask(revision: &Revision, method: &str, params: Option<&Object>) -> bool {
     let Some(row) = Method::asked_of_clients(method) else { return false };
     let permitted = row.name == "ping"
-        || revision.policies().permits(&revision.claims, row.name, Target::Server);
+        || revision.policies().permits(&revision.asker(), row.name, Target::Server);
     permitted && (row.name != "elicitation/create" || leads_where_it_may(revision, params))
 }
 

@@ -22,8 +22,8 @@ pub(super) fn narrow(result: &mut Object, listing: &Listing) -> Result<(), Rejec
             return Err(unreadable("an item of a list is no object"));
         };
         let name = member(object, listing.name_member())?.and_then(|name| name.as_str());
-        let name = name.ok_or_else(|| unreadable("an item of a list has no name"))?;
-        if listing.shows(name)? {
+        let name = name.ok_or_else(|| unreadable("an item of a list has no name"))?.to_owned();
+        if listing.shows(&name, object)? {
             shown.push(item);
         } else {
             tracing::debug!(name, "not listed for this caller");

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{asked_back, list, outline::Outline, tasks};
 use crate::{
-    authz::{Listing, Policies},
+    authz::{Asker, Circumstances, Listing, Policies},
     enforce::Enforcer,
     message::{
         Era, Form, META_RELATED_TASK, Message, Method, Origin, RequestId, Route, Target,
@@ -28,6 +28,7 @@ use crate::{
 pub(crate) struct Revision {
     pub(super) gate: Arc<Enforcer>,
     pub(super) claims: Arc<Claims>,
+    circumstances: Circumstances,
     pub(super) owner: Owner,
     /// The request that is to be answered; a notification has none, nor has a fresh GET.
     pub(super) answers: Option<Origin>,
@@ -58,12 +59,14 @@ impl Revision {
     pub(crate) fn of(
         gate: &Arc<Enforcer>,
         (claims, owner): (&Arc<Claims>, Owner),
+        circumstances: &Circumstances,
         message: &Message,
         request_id: Uuid,
     ) -> Self {
         Self {
             gate: Arc::clone(gate),
             claims: Arc::clone(claims),
+            circumstances: circumstances.clone(),
             owner,
             answers: message.origin().or_else(|| message.route().origin.clone()),
             method: message.method(),
@@ -74,6 +77,11 @@ impl Revision {
             declining: OnceLock::new(),
             token_ends: Instant::now() + claims.time_left().min(super::FOREVER),
         }
+    }
+
+    /// For whom policies are asked once more.
+    pub(super) fn asker(&self) -> Asker<'_> {
+        Asker { claims: &self.claims, circumstances: &self.circumstances }
     }
 
     /// Those in force now: a stream may be older than the latest edit.
@@ -179,7 +187,7 @@ impl Revision {
                 return Ok(Revised::LeftOut);
             }
         };
-        let told = self.policies().permits(&self.claims, about, Target::Server);
+        let told = self.policies().permits(&self.asker(), about, Target::Server);
         Ok(if told { Revised::AsItIs } else { Revised::LeftOut })
     }
 

@@ -6,14 +6,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
-use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{
+    facts,
+    pins::Pin,
     policies::{ActionRules, Policies},
+    shape,
     subject::Principal,
-    vocabulary::{INPUT, SYSTEM, tool_action, uid},
+    vocabulary::{tool_action, uid},
 };
-use crate::message::{Method, Target, json::Object};
+use crate::message::{Method, Target};
 
 /// Cedar's question but for its context: who, what, on what.
 #[derive(Clone, Copy)]
@@ -21,30 +24,14 @@ pub(super) struct AccessRequest<'a> {
     pub(super) principal: Principal<'a>,
     pub(super) action: &'a ActionRules,
     pub(super) target: Target<'a>,
+    /// Of the tool that it is about, if it is about one.
+    pub(super) pin: Pin,
 }
 
 impl<'a> AccessRequest<'a> {
     /// The same question about a token with other scopes.
     pub(super) fn with_scopes<'b>(&'b self, scopes: &'b BTreeSet<String>) -> AccessRequest<'b> {
         AccessRequest { principal: Principal { scopes, ..self.principal }, ..*self }
-    }
-}
-
-impl ActionRules {
-    /// The context for a call with these arguments, or the path of the argument that does not fit.
-    pub(super) fn context(&self, arguments: Option<&Object>) -> Result<Context, String> {
-        let mut pairs = Vec::with_capacity(2);
-        if let Some(input) = &self.input {
-            let none = Object::default();
-            pairs.push((INPUT.to_owned(), input.read(arguments.unwrap_or(&none))?));
-        }
-        if self.wants_system {
-            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
-            let now = RestrictedExpression::new_datetime(now);
-            pairs.push((SYSTEM.to_owned(), record([("now", now)])?));
-        }
-        // What fails here is an extension value in the input: a date that is none, say.
-        Context::from_pairs(pairs).map_err(|_| "arguments".to_owned())
     }
 }
 
@@ -77,16 +64,43 @@ impl Policies {
     pub(super) fn entities(&self, asked: &AccessRequest<'_>) -> Result<Entities, String> {
         let mut all = self.principal_entities(&asked.principal)?;
         let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-        let attribute = match asked.target {
+        let attributes = match asked.target {
             Target::Server => None,
-            Target::Tool(name) | Target::Prompt(name) => Some(("name", text(name))),
-            Target::Resource(uri) => Some(("uri", text(uri))),
+            Target::Tool(name) => Some(self.tool_attributes(name, asked.pin)),
+            Target::Prompt(name) => Some(vec![("name", text(name))]),
+            Target::Resource(uri) => Some(self.resource_attributes(uri)),
         };
-        if let Some(attribute) = attribute {
+        if let Some(attributes) = attributes {
             let resource = self.resource(asked.target);
-            all.push(entity(resource, [attribute], Some(self.server.clone()))?);
+            all.push(entity(resource, attributes, Some(self.server.clone()))?);
+        }
+        if asked.principal.groups.len() > 1 {
+            let mut seen = HashSet::new();
+            all.retain(|entity| seen.insert(entity.uid()));
         }
         asked.action.entities.clone().add_entities(all, None).map_err(|e| e.to_string())
+    }
+
+    fn tool_attributes(&self, name: &str, pin: Pin) -> Vec<(&'static str, RestrictedExpression)> {
+        let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
+        let mut attributes = vec![("name", text(name))];
+        if self.has_pins {
+            attributes.push(("pin", text(pin.as_str())));
+            attributes.push(("claims", claims_of(self.pins.accepted(name))));
+        }
+        attributes
+    }
+
+    fn resource_attributes(&self, uri: &str) -> Vec<(&'static str, RestrictedExpression)> {
+        let text = |value: String| RestrictedExpression::new_string(value);
+        let mut attributes = vec![("uri", text(uri.to_owned()))];
+        if self.has_resource_parts {
+            let parts = facts::parts_of(uri);
+            attributes.push(("scheme", text(parts.scheme)));
+            attributes.push(("host", text(parts.host)));
+            attributes.push(("path", text(parts.path)));
+        }
+        attributes
     }
 
     pub(super) fn resource(&self, target: Target<'_>) -> EntityUid {
@@ -99,20 +113,22 @@ impl Policies {
     }
 }
 
-fn entity<const N: usize>(
+/// What the upstream claims of a tool, as it was accepted (MCP 2026-07-28, `ToolAnnotations`).
+fn claims_of(definition: Option<&Value>) -> RestrictedExpression {
+    let hints = definition.and_then(|definition| definition.get("annotations"));
+    shape::select(&["readOnly", "destructive", "idempotent", "openWorld"], |claim| {
+        let hint = hints?.get(format!("{claim}Hint"))?.as_bool()?;
+        Some(RestrictedExpression::new_bool(hint))
+    })
+}
+
+fn entity(
     uid: EntityUid,
-    attributes: [(&str, RestrictedExpression); N],
+    attributes: Vec<(&'static str, RestrictedExpression)>,
     parent: Option<EntityUid>,
 ) -> Result<Entity, String> {
     let attributes: HashMap<String, RestrictedExpression> =
         attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let parents: HashSet<EntityUid> = parent.into_iter().collect();
     Entity::new(uid, attributes, parents).map_err(|e| e.to_string())
-}
-
-fn record<const N: usize>(
-    fields: [(&str, RestrictedExpression); N],
-) -> Result<RestrictedExpression, String> {
-    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
-    RestrictedExpression::new_record(fields).map_err(|e| e.to_string())
 }

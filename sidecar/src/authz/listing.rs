@@ -9,9 +9,20 @@ use cedar_policy::{
     Decision, Effect, PartialEntities, PartialEntityUid, PartialRequest, TpeResponse,
 };
 
-use super::{access::AccessRequest, policies::Policies, residual::Outcome, subject::Principal};
+use super::{
+    access::AccessRequest,
+    annotations::Obligations,
+    pins::Pin,
+    policies::Policies,
+    residual::{Outcome, Template},
+    subject::Principal,
+};
 use crate::{
-    message::{Method, Target, TargetKind},
+    config::Listed as ListedTools,
+    message::{
+        Method, Target, TargetKind,
+        json::{Json, Object},
+    },
     rejection::Rejection,
     token::Claims,
 };
@@ -25,6 +36,13 @@ pub(crate) enum Visibility {
     Conditionally,
     /// With any arguments.
     Always,
+}
+
+/// Whether a caller may use something, and what the policies ask for that may permit it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Prospect {
+    pub(super) visibility: Visibility,
+    pub(super) obligations: Obligations,
 }
 
 /// Narrows one kind of list for one caller.
@@ -59,7 +77,6 @@ const fn listed(
 }
 
 const RESOURCES: (&str, &str) = ("resources", "uri");
-/// A template is judged as the resource of which its text is the URI.
 const TEMPLATES: (&str, &str) = ("resourceTemplates", "uriTemplate");
 const LISTED: [Listed; 6] = [
     listed("tools/list", ("tools", "name"), "tools/call", TargetKind::Tool),
@@ -91,15 +108,55 @@ impl Listing {
         self.kind.name_member
     }
 
-    /// Whether the caller may see the item of this name.
-    pub(crate) fn shows(&self, name: &str) -> Result<bool, Rejection> {
+    /// Whether the caller may see this item. A tool that it sees is marked with what a call of it
+    /// will need.
+    pub(crate) fn shows(&self, name: &str, item: &mut Object) -> Result<bool, Rejection> {
         let target = match self.kind.target {
             TargetKind::Prompt => Target::Prompt(name),
+            TargetKind::Resource if self.kind.name_member == TEMPLATES.1 => {
+                return self.policies.shows_template(&self.claims, self.kind.used_by, name);
+            }
             TargetKind::Resource => Target::Resource(name),
-            _ => Target::Tool(name),
+            _ => return self.shows_tool(name, item),
         };
         self.policies.shows(&self.claims, self.kind.used_by, target)
     }
+
+    fn shows_tool(&self, name: &str, item: &mut Object) -> Result<bool, Rejection> {
+        let policies = &self.policies;
+        // The definition that passes here counts, whatever was seen of the tool before.
+        let pin = policies.pins.look(name, item);
+        let method = Method::of_action(self.kind.used_by);
+        let Some(action) = method.and_then(|m| policies.action(m, Target::Tool(name))) else {
+            return Ok(false);
+        };
+        let principal = Principal::of(&self.claims);
+        let asked = AccessRequest { principal, action, target: Target::Tool(name), pin };
+        let Some((required, prospect)) = policies.scopes_to_see(&asked)? else { return Ok(false) };
+        mark(item, &required, &prospect);
+        Ok(true)
+    }
+}
+
+/// Tells clients what a call will need.
+fn mark(tool: &mut Object, required: &BTreeSet<String>, prospect: &Prospect) {
+    let mut security = Object::default();
+    let scopes = required.iter().map(|scope| Json::from(scope.as_str())).collect();
+    security.set("requiredScopes", Json::Array(scopes));
+    if let Some(limit) = prospect.obligations.rate_limit {
+        security.set("rateLimit", Json::from(limit.to_string().as_str()));
+    }
+    if let Some(level) = prospect.obligations.audit {
+        security.set("auditLevel", Json::from(level.as_str()));
+    }
+    let conditional = prospect.visibility == Visibility::Conditionally;
+    security.set("conditional", Json::Bool(conditional));
+    let mut meta = match tool.remove("_meta") {
+        Some(Json::Object(meta)) => meta,
+        _ => Object::default(),
+    };
+    meta.set(META_SECURITY, Json::Object(security));
+    tool.set("_meta", Json::Object(meta));
 }
 
 impl Policies {
@@ -114,16 +171,71 @@ impl Policies {
         let Some(action) = Method::of_action(method).and_then(|m| self.action(m, target)) else {
             return Ok(false);
         };
-        let asked = AccessRequest { principal: Principal::of(claims), action, target };
+        let asked = self.asked(Principal::of(claims), action, target);
         Ok(self.visibility(&asked)? != Visibility::Never)
+    }
+
+    /// Whether a caller may use any resource that a template stands for (RFC 6570).
+    fn shows_template(&self, claims: &Claims, method: &str, text: &str) -> Result<bool, Rejection> {
+        let target = Target::Resource(text);
+        let Some(action) = Method::of_action(method).and_then(|m| self.action(m, target)) else {
+            return Ok(false);
+        };
+        let asked = self.asked(Principal::of(claims), action, target);
+        let template = Template::of(text);
+        let prospect = self.evaluate_partially(&asked, Some(&template)).map_err(failed(&asked))?;
+        Ok(prospect.visibility != Visibility::Never)
+    }
+
+    pub(super) fn asked<'a>(
+        &self,
+        principal: Principal<'a>,
+        action: &'a super::policies::ActionRules,
+        target: Target<'a>,
+    ) -> AccessRequest<'a> {
+        let pin = match target {
+            Target::Tool(name) => self.pins.pin(name),
+            _ => Pin::Match,
+        };
+        AccessRequest { principal, action, target, pin }
     }
 
     /// Whether a caller may do this to this target, whatever the context.
     pub(super) fn visibility(&self, asked: &AccessRequest<'_>) -> Result<Visibility, Rejection> {
-        self.evaluate_partially(asked).map_err(|cause| {
-            tracing::error!(action = asked.action.name(), cause, "partial evaluation failed");
-            Rejection::EvaluationFailed { policies: Vec::new() }
-        })
+        Ok(self.prospect(asked)?.visibility)
+    }
+
+    pub(super) fn prospect(&self, asked: &AccessRequest<'_>) -> Result<Prospect, Rejection> {
+        self.evaluate_partially(asked, None).map_err(failed(asked))
+    }
+
+    /// The fewest scopes with which a tool can be seen, when it is to be seen: out of those that the
+    /// caller holds or, where the list shows what can be attained, may ask for.
+    pub(super) fn scopes_to_see(
+        &self,
+        asked: &AccessRequest<'_>,
+    ) -> Result<Option<(BTreeSet<String>, Prospect)>, Rejection> {
+        let mut scopes = match self.listed {
+            ListedTools::Permitted => asked.principal.scopes.clone(),
+            ListedTools::Attainable => self.attainable_scopes(asked),
+        };
+        let prospect = self.prospect(&asked.with_scopes(&scopes))?;
+        if prospect.visibility == Visibility::Never {
+            return Ok(None);
+        }
+        let matter = |scope: &String| {
+            asked.action.scopes.and_others
+                || self.scope_hierarchy.reaches(scope, &asked.action.scopes.named)
+        };
+        scopes.retain(matter);
+        for scope in self.broadest_first(scopes.clone()) {
+            scopes.remove(&scope);
+            if self.visibility(&asked.with_scopes(&scopes))? == Visibility::Never {
+                scopes.insert(scope);
+            }
+        }
+        let prospect = self.prospect(&asked.with_scopes(&scopes))?;
+        Ok(Some((scopes, prospect)))
     }
 
     /// Whether everything that the schema declares can be supplied, and every policy evaluated on
@@ -134,8 +246,8 @@ impl Policies {
         let principal = Principal::nobody(&scopes);
         for action in self.actions.values() {
             for target in sample_targets(action.name()) {
-                let asked = AccessRequest { principal, action, target };
-                self.evaluate_partially(&asked).map_err(|what| {
+                let asked = self.asked(principal, action, target);
+                self.evaluate_partially(&asked, None).map_err(|what| {
                     let action = action.name();
                     format!("action `{action}` cannot be decided: {what}; if every policy on it is well-formed, one is too long or too deep: split it")
                 })?;
@@ -144,11 +256,20 @@ impl Policies {
         Ok(())
     }
 
-    fn evaluate_partially(&self, asked: &AccessRequest<'_>) -> Result<Visibility, String> {
+    /// With a template, the resource is as unknown as the context.
+    fn evaluate_partially(
+        &self,
+        asked: &AccessRequest<'_>,
+        template: Option<&Template>,
+    ) -> Result<Prospect, String> {
+        let resource = match template {
+            None => PartialEntityUid::from_concrete(self.resource(asked.target)),
+            Some(_) => PartialEntityUid::new(self.types.resource.clone(), None),
+        };
         let request = PartialRequest::new(
             PartialEntityUid::from_concrete(self.principal(&asked.principal)),
             asked.action.uid.clone(),
-            PartialEntityUid::from_concrete(self.resource(asked.target)),
+            resource,
             None,
             &self.schema,
         )
@@ -164,14 +285,26 @@ impl Policies {
         // A policy that fails with nothing but the context unknown fails for every context, and a
         // call for which a policy fails is refused.
         if response.error_permits().next().or(response.error_forbids().next()).is_some() {
-            return Ok(Visibility::Never);
+            let obligations = Obligations::default();
+            return Ok(Prospect { visibility: Visibility::Never, obligations });
         }
-        Ok(match response.decision() {
+        let permits = permits_left(&response, template)?;
+        let visibility = match response.decision() {
             Some(Decision::Deny) => Visibility::Never,
             Some(Decision::Allow) => Visibility::Always,
-            None if settled_against(&response)? => Visibility::Never,
+            None if permits.is_none() => Visibility::Never,
             None => Visibility::Conditionally,
-        })
+        };
+        let obligations = asked.action.obligations_of(permits.into_iter().flatten());
+        Ok(Prospect { visibility, obligations })
+    }
+}
+
+fn failed(asked: &AccessRequest<'_>) -> impl Fn(String) -> Rejection {
+    let action = asked.action.name().to_owned();
+    move |cause| {
+        tracing::error!(action, cause, "partial evaluation failed");
+        Rejection::EvaluationFailed { policies: Vec::new() }
     }
 }
 
@@ -186,18 +319,26 @@ fn sample_targets(action: &str) -> Vec<Target<'static>> {
     }
 }
 
-/// Whether what is left undecided comes to a refusal all the same: some `forbid` is sure to hold,
-/// or no `permit` can.
-fn settled_against(response: &TpeResponse<'_>) -> Result<bool, String> {
-    let mut may_permit = response.true_permits().next().is_some();
+/// The permits that hold or may hold. `None` when what is left undecided comes to a refusal all the
+/// same: some `forbid` is sure to hold, or no `permit` can.
+fn permits_left(
+    response: &TpeResponse<'_>,
+    template: Option<&Template>,
+) -> Result<Option<Vec<String>>, String> {
+    let mut permits: Vec<String> = response.true_permits().map(ToString::to_string).collect();
     for policy in response.residual_policies() {
         let effect = policy.effect();
-        let outcome = Outcome::of(&policy.to_pst().map_err(|e| e.to_string())?);
+        let outcome = Outcome::of(&policy.to_pst().map_err(|e| e.to_string())?, template);
         match (effect, outcome) {
-            (Effect::Forbid, Outcome::Holds) => return Ok(true),
-            (Effect::Permit, Outcome::Holds | Outcome::Depends) => may_permit = true,
+            (Effect::Forbid, Outcome::Holds) => return Ok(None),
+            (Effect::Permit, Outcome::Holds | Outcome::Depends) => {
+                permits.push(policy.id().to_string());
+            }
             (Effect::Forbid, _) | (Effect::Permit, Outcome::Fails) => {}
         }
     }
-    Ok(!may_permit)
+    Ok(Some(permits).filter(|permits| !permits.is_empty()))
 }
+
+/// Where a client finds what a call of a tool will need.
+const META_SECURITY: &str = "cedargate/security";

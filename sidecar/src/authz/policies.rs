@@ -1,36 +1,56 @@
 //! A whole set of policies as loaded: immutable, validated, cut up by action.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
+    sync::Arc,
 };
 
+use aws_lc_rs::digest::{Context as Digest, SHA256};
 use cedar_policy::{
-    ActionConstraint, Entities, Entity, EntityUid, PolicySet, Schema, SchemaFragment,
-    ValidationMode, Validator,
+    Entities, EntityUid, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator,
 };
 use serde_json::Value;
 
 use super::{
+    annotations::Obligations,
+    arguments::ArgumentsSchema,
+    compile,
+    context::ContextShape,
+    groups::Groups,
     issued_names::IssuedNames,
-    scopes,
-    shape::{RecordShape, TypeNames},
-    source::{self, PolicyError, PolicyFile},
-    subject::SubjectShape,
-    vocabulary::{EntityTypes, INPUT, NAMESPACE, SYSTEM},
+    pins::{Lock, Pins},
+    problems::{PolicyError, Problem, none_of},
+    scopes::{ScopeHierarchy, SpokenScopes},
+    shape::TypeNames,
+    source::{self, PolicyFile},
+    subject::{Principal, SubjectShape},
+    vocabulary::{EntityTypes, NAMESPACE},
 };
-use crate::config::{Config, Disclosure};
+use crate::{
+    config::{Config, Disclosure, Listed, PolicyConfig},
+    token::Claims,
+};
 
 /// A snapshot of schema and policies. A reload makes a new one and swaps it in whole.
 pub(crate) struct Policies {
+    /// The schema, cut down to what policies look at.
     pub(super) schema: Schema,
     pub(super) actions: HashMap<String, ActionRules>,
     pub(super) types: EntityTypes,
     pub(super) server: EntityUid,
+    pub(super) groups: Groups,
+    pub(super) pins: Pins,
+    pub(super) has_pins: bool,
+    pub(super) has_resource_parts: bool,
     pub(super) advertised_scopes: Vec<String>,
+    pub(super) scope_hierarchy: ScopeHierarchy,
     pub(super) denied_tools: Disclosure,
+    pub(super) listed: Listed,
     pub(super) several_issuers: bool,
     pub(super) subject: SubjectShape,
+    reads_history: bool,
+    pub(super) texts: BTreeMap<String, Arc<str>>,
     summary: Summary,
 }
 
@@ -39,19 +59,30 @@ pub(crate) struct ActionRules {
     pub(super) uid: EntityUid,
     /// The policies whose action constraint admits this action; Cedar looks at every one it gets.
     pub(super) policies: PolicySet,
+    /// Those of them that are evaluated and recorded, and never enforced.
+    pub(super) shadow: Option<PolicySet>,
+    /// What permits ask for beside their decision.
+    pub(super) obligations: HashMap<String, Obligations>,
+    /// The scopes that any of the policies looks for.
+    pub(super) scopes: SpokenScopes,
     /// The action, its groups and the server.
     pub(super) entities: Entities,
-    /// The type of `context.input`, when the schema declares one.
-    pub(super) input: Option<RecordShape>,
-    pub(super) wants_system: bool,
+    pub(super) context: ContextShape,
+    /// What the tool itself says that it takes.
+    pub(super) arguments: Option<ArgumentsSchema>,
 }
 
 /// What an operator is told about a loaded set.
 #[derive(Debug, Clone)]
 pub(crate) struct Summary {
     pub(crate) policies: usize,
+    pub(crate) shadow: usize,
     pub(crate) files: usize,
     pub(crate) tools: usize,
+    /// Of schema, policies, lock and entities together.
+    pub(crate) version: String,
+    /// What does not work as well as it might, in words.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl std::fmt::Debug for Policies {
@@ -66,25 +97,36 @@ impl ActionRules {
     }
 }
 
+/// Everything that was read, before it is put in order.
+struct Sources {
+    version: String,
+    declared: Schema,
+    namespace: Value,
+    files: Vec<PolicyFile>,
+    lock: Option<Lock>,
+    groups: Groups,
+}
+
 impl Policies {
-    /// Loads schema and policies, or says what is wrong with the first file that is.
+    /// Loads schema and policies, or says everything that is wrong with them.
     ///
     /// Cedar's readers recurse, so they run on a deep stack. Its evaluator recurses too, and its
     /// validator passes what is too deep for the stack it has; so what was read is then tried on
     /// the stack that a request has.
     pub(crate) fn load(config: &Config) -> Result<Self, PolicyError> {
         let broken = |what: String| PolicyError::new(&config.policies.directory, what);
-        let (mut policies, files) =
+        let answerable = |policies: &Self| {
+            on_stack(REQUEST_STACK_BYTES, || policies.require_answerable())
+                .and_then(|answerable| answerable)
+                .map_err(broken)
+        };
+        let (mut policies, sources) =
             on_stack(READER_STACK_BYTES, || Self::read(config)).map_err(broken)??;
-        on_stack(REQUEST_STACK_BYTES, || policies.require_answerable())
-            .and_then(|answerable| answerable)
-            .map_err(broken)?;
+        answerable(&policies)?;
         // Only now is their depth known to be within bounds for what looks at them as JSON.
-        let looked_at = || look_at(&files, config);
-        let scopes = on_stack(READER_STACK_BYTES, looked_at).map_err(broken)??;
-        if config.resource.scopes_supported.is_none() {
-            policies.advertised_scopes = scopes;
-        }
+        on_stack(READER_STACK_BYTES, || policies.look_closer(&sources, config))
+            .map_err(broken)??;
+        answerable(&policies)?;
         Ok(policies)
     }
 
@@ -97,40 +139,115 @@ impl Policies {
         &self.summary
     }
 
-    fn read(config: &Config) -> Result<(Self, Vec<PolicyFile>), PolicyError> {
+    /// The hash that names this state of the files.
+    pub(crate) fn version(&self) -> &str {
+        &self.summary.version
+    }
+
+    /// What policies call the principal of a token.
+    pub(crate) fn principal_name(&self, claims: &Claims) -> String {
+        self.principal(&Principal::of(claims)).id().unescaped().to_owned()
+    }
+
+    /// Whether any policy looks at what callers did before.
+    pub(crate) fn read_history(&self) -> bool {
+        self.reads_history
+    }
+
+    /// The text of a policy.
+    pub(crate) fn text(&self, id: &str) -> Option<&str> {
+        self.texts.get(id).map(|text| &**text)
+    }
+
+    /// As if every policy looked at everything.
+    fn read(config: &Config) -> Result<(Self, Sources), PolicyError> {
+        let mut sources = Sources::read(config)?;
         let schema_file = &config.policies.schema;
         let broken = |what: String| PolicyError::new(schema_file, what);
-        let text = source::bounded_text(schema_file)?;
-        let (schema, namespace) = read_schema(schema_file, &text)?;
-        let files = source::read_all(&config.policies.directory)?;
-        validate(&schema, &files)?;
-
         let types = EntityTypes::new().map_err(broken)?;
         let server = types.server(&config.upstream.name);
-        let actions = compile(&schema, &namespace, &types, &server, &files).map_err(broken)?;
-        let in_call_tool = |rules: &&ActionRules| {
-            rules
-                .entities
-                .ancestors(&rules.uid)
-                .is_some_and(|mut groups| groups.any(|group| group.id().unescaped() == "call_tool"))
-        };
+        let compiled = compile::compile(
+            &sources.declared,
+            &sources.namespace,
+            (&types, &server),
+            &sources.files,
+            sources.lock.as_ref(),
+        )
+        .map_err(broken)?;
+        let named = || sources.files.iter().flat_map(|file| &file.policies);
+        let texts = sources.files.iter().flat_map(PolicyFile::texts);
         let summary = Summary {
-            policies: files.iter().map(|file| file.policies.len()).sum(),
-            files: files.len(),
-            tools: actions.values().filter(in_call_tool).count(),
+            policies: named().count(),
+            shadow: named().filter(|named| named.annotations.shadow).count(),
+            files: sources.files.len(),
+            tools: compiled.actions.values().filter(|rules| rules.calls_a_tool()).count(),
+            version: sources.version.clone(),
+            warnings: compiled.warnings,
         };
+        let tool = sources.namespace.pointer("/entityTypes/Tool");
+        let resource = sources.namespace.pointer("/entityTypes/Resource");
+        let names = TypeNames::of(&sources.namespace);
         let policies = Self {
-            schema,
-            actions,
+            schema: sources.declared.clone(),
+            actions: compiled.actions,
             types,
             server,
+            groups: std::mem::take(&mut sources.groups),
+            pins: sources.lock.as_ref().map(Pins::of).unwrap_or_default(),
+            has_pins: tool.is_some_and(|tool| declares(&names, tool, "pin")),
+            has_resource_parts: resource.is_some_and(|of| declares(&names, of, "scheme")),
             advertised_scopes: config.resource.scopes_supported.clone().unwrap_or_default(),
+            scope_hierarchy: config.policies.scope_hierarchy.clone(),
             denied_tools: config.answers.denied_tools,
+            listed: config.answers.listed,
             several_issuers: config.issuers.len() > 1,
-            subject: SubjectShape::of(&namespace, &TypeNames::of(&namespace)),
+            subject: SubjectShape::of(&sources.namespace, &names),
+            reads_history: false,
+            texts: texts.collect(),
             summary,
         };
-        Ok((policies, files))
+        Ok((policies, sources))
+    }
+
+    /// Finds what policies look at, so that nothing else is worked out, and what they would mislead
+    /// about.
+    fn look_closer(&mut self, sources: &Sources, config: &Config) -> Result<(), PolicyError> {
+        let issuers: Vec<_> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
+        none_of(misleading(&sources.files, &IssuedNames::of(&issuers)))?;
+        self.schema = compile::cut_down(&mut self.actions, &sources.namespace, &sources.files)
+            .map_err(|what| PolicyError::new(&config.policies.schema, what))?;
+        self.reads_history = self.actions.values().any(|rules| rules.context.reads_history());
+        if config.resource.scopes_supported.is_none() {
+            let mut spoken = SpokenScopes::default();
+            self.actions.values().for_each(|rules| spoken.join(&rules.scopes));
+            self.advertised_scopes = spoken.named.into_iter().collect();
+        }
+        Ok(())
+    }
+}
+
+impl Sources {
+    /// All files in one state of theirs, each valid for itself and with the others.
+    fn read(config: &Config) -> Result<Self, PolicyError> {
+        let files = &config.policies;
+        let text: Arc<str> = source::bounded_text(&files.schema)
+            .map_err(|problems| helped(problems, NO_SCHEMA))?
+            .into();
+        let (declared, namespace) = read_schema(&files.schema, &text)?;
+        let mut problems = Vec::new();
+        let policies = source::read_all(&files.directory)
+            .map_err(|error| problems.extend(Vec::from(error)))
+            .unwrap_or_default();
+        let lock = read_lock(files, &namespace)
+            .map_err(|error| problems.extend(Vec::from(error)))
+            .unwrap_or_default();
+        let groups = Groups::read(&files.entities, &declared)
+            .map_err(|problem| problems.push(problem))
+            .unwrap_or_default();
+        problems.extend(invalid(&declared, &policies));
+        none_of(problems)?;
+        let version = version(&text, &policies, files);
+        Ok(Self { version, declared, namespace, files: policies, lock, groups })
     }
 }
 
@@ -148,140 +265,121 @@ fn on_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T,
 }
 
 /// The schema, and the namespace in Cedar's JSON form, from which argument types are read.
-fn read_schema(path: &Path, text: &str) -> Result<(Schema, Value), PolicyError> {
+fn read_schema(path: &Path, text: &Arc<str>) -> Result<(Schema, Value), PolicyError> {
     let (fragment, warnings) = SchemaFragment::from_cedarschema_str(text)
-        .map_err(|error| PolicyError::at(path, text, &error))?;
+        .map_err(|error| Problem::of_cedar(path, text, &error))?;
     if let Some(warning) = warnings.into_iter().next() {
         return Err(PolicyError::new(path, warning));
     }
     let json = fragment.clone().to_json_value().map_err(|e| PolicyError::new(path, e))?;
-    let namespace = json
-        .get(NAMESPACE)
-        .cloned()
-        .ok_or_else(|| PolicyError::new(path, format!("declares no `namespace {NAMESPACE}`")))?;
-    let schema =
-        Schema::from_schema_fragments([fragment]).map_err(|e| PolicyError::at(path, text, &e))?;
+    let namespace = json.get(NAMESPACE).cloned().ok_or_else(|| {
+        Problem::new(path, format!("declares no `namespace {NAMESPACE}`")).help(NO_SCHEMA)
+    })?;
+    let schema = Schema::from_schema_fragments([fragment])
+        .map_err(|error| Problem::of_cedar(path, text, &error))?;
     Ok((schema, namespace))
 }
 
-/// Strict validation; a warning is an error too, since it tells of a policy that cannot mean what
-/// its author meant.
-fn validate(schema: &Schema, files: &[PolicyFile]) -> Result<(), PolicyError> {
-    let validator = Validator::new(schema.clone());
-    for file in files {
-        let set = PolicySet::from_policies(file.policies.iter().cloned())
-            .map_err(|e| PolicyError::new(&file.path, e))?;
-        let outcome = validator.validate(&set, ValidationMode::Strict);
-        if let Some(error) = outcome.validation_errors().next() {
-            return Err(PolicyError::at(&file.path, &file.text, error));
-        }
-        if let Some(warning) = outcome.validation_warnings().next() {
-            return Err(PolicyError::at(&file.path, &file.text, warning));
-        }
-    }
-    Ok(())
-}
-
-/// What stands in policies: names are held against the issuers, and scopes are told.
-fn look_at(files: &[PolicyFile], config: &Config) -> Result<Vec<String>, PolicyError> {
-    let issuers: Vec<_> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
-    let names = IssuedNames::of(&issuers);
-    for file in files {
-        for policy in &file.policies {
-            names.require_in(policy).map_err(|what| {
-                PolicyError::new(&file.path, format!("policy `{}` {what}", policy.id()))
-            })?;
-        }
-    }
-    let policies = files.iter().flat_map(|file| &file.policies);
-    Ok(scopes::spoken_of(policies).into_iter().collect())
-}
-
-fn compile(
-    schema: &Schema,
-    namespace: &Value,
-    types: &EntityTypes,
-    server: &EntityUid,
-    files: &[PolicyFile],
-) -> Result<HashMap<String, ActionRules>, String> {
-    let declared = namespace.get("actions").and_then(Value::as_object);
-    let declared = declared.ok_or("declares no actions")?;
+/// The lock, where the schema lets policies ask for pins.
+fn read_lock(files: &PolicyConfig, namespace: &Value) -> Result<Option<Lock>, PolicyError> {
     let names = TypeNames::of(namespace);
-    let action_entities = schema.action_entities().map_err(|e| e.to_string())?;
-    let mut actions = HashMap::new();
-    for (id, action) in declared {
-        let uid = types.action(id);
-        let Some(context) = action.pointer("/appliesTo/context").filter(|_| applies(action)) else {
-            continue;
-        };
-        let groups: HashSet<EntityUid> = action_entities
-            .ancestors(&uid)
-            .map(|groups| groups.cloned().collect())
-            .unwrap_or_default();
-        let mut entities: Vec<Entity> = action_entities
-            .iter()
-            .filter(|e| e.uid() == uid || groups.contains(&e.uid()))
-            .cloned()
-            .collect();
-        entities.push(Entity::new_no_attrs(server.clone(), HashSet::new()));
-        let (input, wants_system) =
-            context_needs(&names, context).map_err(|what| format!("action `{id}`: {what}"))?;
-        let rules = ActionRules {
-            policies: policies_on(&uid, &groups, files).map_err(|e| e.to_string())?,
-            entities: Entities::from_entities(entities, None).map_err(|e| e.to_string())?,
-            uid,
-            input,
-            wants_system,
-        };
-        actions.insert(id.clone(), rules);
+    let tool = namespace.pointer("/entityTypes/Tool");
+    if !tool.is_some_and(|tool| declares(&names, tool, "pin")) {
+        return Ok(None);
     }
-    Ok(actions)
+    Lock::read(&files.lock).map(Some)
 }
 
-/// Whether an action is one that can be asked about, and not a mere group.
-fn applies(action: &Value) -> bool {
-    action
-        .pointer("/appliesTo/principalTypes")
-        .and_then(Value::as_array)
-        .is_some_and(|types| !types.is_empty())
+fn declares(names: &TypeNames<'_>, entity: &Value, attribute: &str) -> bool {
+    entity
+        .get("shape")
+        .and_then(|shape| names.members_of(shape))
+        .is_some_and(|members| members.contains(&attribute))
 }
 
-/// What of the context has to be supplied; what cannot be is an error here and not at a request.
-fn context_needs(
-    names: &TypeNames<'_>,
-    context: &Value,
-) -> Result<(Option<RecordShape>, bool), String> {
-    let (mut input, mut wants_system) = (None, false);
-    for (name, definition) in names.members(context)? {
-        match name {
-            INPUT => {
-                let shape = names.record(definition).map_err(|e| format!("`context.input` {e}"))?;
-                input = Some(shape);
+/// What strict validation says; a warning is an error too, since it tells of a policy that cannot
+/// mean what its author meant.
+fn invalid(schema: &Schema, files: &[PolicyFile]) -> Vec<Problem> {
+    let validator = Validator::new(schema.clone());
+    let mut problems = Vec::new();
+    for file in files {
+        let mut set = PolicySet::new();
+        for named in &file.policies {
+            // Of two of one id the second has been complained of.
+            drop(set.add(named.policy.clone()));
+        }
+        let outcome = validator.validate(&set, ValidationMode::Strict);
+        let errors = outcome.validation_errors().map(|e| (e.policy_id(), file.complaint(e)));
+        let warnings = outcome.validation_warnings().map(|w| (w.policy_id(), file.complaint(w)));
+        let all: Vec<(&PolicyId, Problem)> = errors.chain(warnings).collect();
+        // What speaks of something unknown does not fit anything either, and says so too.
+        let explained: HashSet<&PolicyId> =
+            all.iter().filter(|(_, p)| p.says("unrecognized")).map(|(id, _)| *id).collect();
+        let unfit = |p: &Problem| p.says("unable to find an applicable action");
+        let kept = all.into_iter().filter(|(id, p)| !(unfit(p) && explained.contains(id)));
+        problems
+            .extend(kept.map(|(id, problem)| problem.or_help(|what| compile::advice(what, id))));
+    }
+    problems
+}
+
+/// Policies that would not say what they seem to say.
+fn misleading(files: &[PolicyFile], names: &IssuedNames<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for file in files {
+        for named in &file.policies {
+            if let Err(what) = names.require_in(&named.policy) {
+                let what = format!("policy `{}` {what}", named.policy.id());
+                problems.push(file.problem(named, what));
             }
-            SYSTEM if names.record(definition)? == RecordShape::of_system() => wants_system = true,
-            _ if definition.get("required") == Some(&Value::Bool(false)) => {}
-            other => return Err(format!("nobody supplies `context.{other}` as declared")),
+            if let Some(claim) = compile::trusted_claim(&named.policy) {
+                let what = format!(
+                    "a `permit` looks at `context.peer.{claim}`, which is what a client says of itself"
+                );
+                problems.push(file.problem_at(named, &format!("peer.{claim}"), what).help(
+                    "anybody can say so: only a `forbid` may look at it; to permit, ask for `principal.zone`",
+                ));
+            }
         }
     }
-    Ok((input, wants_system))
+    problems
 }
 
-fn policies_on(
-    uid: &EntityUid,
-    groups: &HashSet<EntityUid>,
-    files: &[PolicyFile],
-) -> Result<PolicySet, Box<cedar_policy::PolicySetError>> {
-    let admits = |constraint: ActionConstraint| match constraint {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(only) => only == *uid,
-        ActionConstraint::In(any) => any.iter().any(|one| one == uid || groups.contains(one)),
+fn helped(problems: Vec<Problem>, help: &str) -> Vec<Problem> {
+    problems.into_iter().map(|problem| problem.help(help)).collect()
+}
+
+/// Names one state of the files: the first 16 digits of a SHA-256.
+fn version(schema: &str, policies: &[PolicyFile], files: &PolicyConfig) -> String {
+    let mut digest = Digest::new(&SHA256);
+    let mut add = |part: &[u8]| {
+        digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(part);
     };
-    let all = files.iter().flat_map(|file| &file.policies);
-    let admitting = all.filter(|policy| admits(policy.action_constraint())).cloned();
-    PolicySet::from_policies(admitting).map_err(Box::new)
+    add(schema.as_bytes());
+    for file in policies {
+        add(file.path.file_name().unwrap_or_default().as_encoded_bytes());
+        add(file.text.as_bytes());
+    }
+    for path in [&files.lock, &files.entities] {
+        add(&std::fs::read(path).unwrap_or_default());
+    }
+    digest.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
+const NO_SCHEMA: &str = "`cedargate schema --write` makes one from what the server offers";
 /// Enough for the longest statement that `source` lets through.
 const READER_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Half of a worker's stack; the other half is for whatever leads to the evaluation.
 const REQUEST_STACK_BYTES: usize = 1024 * 1024;
+
+/// The policies of all actions, by what they say of scopes.
+impl Policies {
+    /// The scopes that could matter to an action, out of those that callers are told of.
+    pub(super) fn scopes_that_matter(&self, action: &ActionRules) -> BTreeSet<String> {
+        let matters = |scope: &&String| {
+            action.scopes.and_others || self.scope_hierarchy.reaches(scope, &action.scopes.named)
+        };
+        self.advertised_scopes.iter().filter(matters).cloned().collect()
+    }
+}

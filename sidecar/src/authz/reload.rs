@@ -19,10 +19,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    policies::Policies,
-    source::{self, PolicyError},
-};
+use super::{policies::Policies, problems::PolicyError, source};
 use crate::config::Config;
 
 /// The policies in force.
@@ -39,8 +36,8 @@ pub(crate) struct PolicyStore {
 impl PolicyStore {
     /// Loads the policies for the first time.
     pub(crate) fn load(config: &Config) -> Result<Self, PolicyError> {
-        let first_fingerprint = source::fingerprint(&config.policies);
-        let current = ArcSwap::from_pointee(Policies::load(config)?);
+        let (loaded, first_fingerprint) = load_at_rest(config);
+        let current = ArcSwap::from_pointee(loaded?);
         Ok(Self {
             config: config.clone(),
             current,
@@ -110,14 +107,15 @@ impl PolicyStore {
 
     async fn reload(&self) {
         let config = self.config.clone();
-        let loaded = tokio::task::spawn_blocking(move || Policies::load(&config)).await;
+        let loaded = tokio::task::spawn_blocking(move || load_at_rest(&config).0).await;
         let refused = match loaded {
             Ok(Ok(policies)) => {
                 let summary = policies.summary().clone();
                 self.current.store(Arc::new(policies));
                 self.stale.store(false, Ordering::Release);
-                let (policies, files) = (summary.policies, summary.files);
-                tracing::info!(policies, files, "policies reloaded");
+                let (policies, files, version) = (summary.policies, summary.files, summary.version);
+                tracing::info!(policies, files, version, "policies reloaded");
+                summary.warnings.iter().for_each(|warning| tracing::warn!(warning));
                 return;
             }
             Ok(Err(error)) => error.to_string(),
@@ -131,13 +129,21 @@ impl PolicyStore {
     /// folders above them, for a deployment replaces the folder itself or a link to it.
     fn watcher(&self, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
         let directory = path::absolute(&self.config.policies.directory)?;
-        let schema = path::absolute(&self.config.policies.schema)?;
+        let files = &self.config.policies;
+        let singles: Vec<PathBuf> = [&files.schema, &files.lock, &files.entities]
+            .into_iter()
+            .map(path::absolute)
+            .collect::<Result<_, _>>()?;
         let mut folders = BTreeSet::from([directory.clone()]);
-        let below = [&schema].into_iter().chain([&directory]);
+        let below = singles.iter().chain([&directory]);
         folders.extend(below.filter_map(|path| path.parent().map(Path::to_path_buf)));
-        folders.extend(schema.parent().and_then(Path::parent).map(Path::to_path_buf));
-        let concerns =
-            move |path: &PathBuf| path.starts_with(&directory) || schema.starts_with(path);
+        let above = singles.iter().filter_map(|path| path.parent()?.parent());
+        folders.extend(above.map(Path::to_path_buf));
+        // A lock or a file of entities need not be there, nor its folder.
+        folders.retain(|folder| folder.is_dir());
+        let concerns = move |path: &PathBuf| {
+            path.starts_with(&directory) || singles.iter().any(|single| single.starts_with(path))
+        };
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 // What the watcher complains of, and what names nothing, may have been a change.
@@ -156,6 +162,22 @@ impl PolicyStore {
     }
 }
 
+/// What the files say, read while nobody wrote to them; and which state of theirs that is.
+fn load_at_rest(config: &Config) -> (Result<Policies, PolicyError>, u64) {
+    let mut before = source::fingerprint(&config.policies);
+    for _ in 0..ATTEMPTS {
+        let loaded = Policies::load(config);
+        let after = source::fingerprint(&config.policies);
+        if before == after {
+            return (loaded, before);
+        }
+        before = after;
+        std::thread::sleep(SETTLE);
+    }
+    let what = "did not come to rest: files changed while they were read, time and again";
+    (Err(PolicyError::new(&config.policies.directory, what)), before)
+}
+
 /// Editors and deployments write in several steps: waits until they are done, but not for ever.
 async fn settle(changed: &Notify) {
     let at_most = Instant::now() + SETTLE_AT_MOST;
@@ -164,6 +186,8 @@ async fn settle(changed: &Notify) {
 
 /// Longer than an editor takes to write, shorter than a person takes to try.
 const SETTLE: Duration = Duration::from_millis(300);
+/// Whoever writes more often than that is not done.
+const ATTEMPTS: usize = 10;
 const SETTLE_AT_MOST: Duration = Duration::from_secs(5);
 /// Where changes come without an event: network file systems, a folder that was away for a while.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

@@ -1,10 +1,15 @@
 //! The types of a tool's arguments, taken from the Cedar schema, and how JSON becomes values of
-//! them. A number is exact in its Cedar type and in a double or refused, since many servers read
-//! doubles; an argument that the schema does not name is refused.
+//! them.
+//!
+//! A whole number is exact in a double or refused, since many servers read doubles (RFC 7493 section
+//! 2.2). Any other number becomes a decimal of four places; what it does not hold is rounded away
+//! from zero, so that a rule on "more than" sees enough. An argument that the schema does not name is
+//! refused, unless it says that there are others.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use cedar_policy::RestrictedExpression;
+use jiff::{Timestamp, civil::Date};
 use serde_json::Value;
 
 use crate::message::json::{Json, Number, Object};
@@ -21,16 +26,24 @@ pub(super) enum Shape {
     IpAddress,
     Set(Box<Shape>),
     Record(RecordShape),
+    /// Anything, as its kind and its text.
+    Any,
 }
 
 /// The type of an object with known members.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct RecordShape(BTreeMap<String, Field>);
+pub(super) struct RecordShape {
+    fields: BTreeMap<String, Field>,
+    /// Of the values of members that are not named.
+    others: Option<Box<Shape>>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Field {
     shape: Shape,
     required: bool,
+    /// Whether `null` stands for its absence.
+    nullable: bool,
 }
 
 /// Finds types by name in one namespace of a schema in Cedar's JSON form.
@@ -62,6 +75,19 @@ impl<'a> TypeNames<'a> {
         Ok(attributes.iter().map(|(name, definition)| (name.as_str(), definition)).collect())
     }
 
+    /// What a definition is in the end, names followed.
+    pub(super) fn resolve(&self, definition: &Value) -> Value {
+        let own = |name: &str| self.common.and_then(|common| common.get(own_name(name)));
+        let mut definition = definition;
+        for _ in 0..MAX_DEPTH {
+            match type_name(definition).ok().and_then(own) {
+                Some(common) => definition = common,
+                None => break,
+            }
+        }
+        definition.clone()
+    }
+
     /// The names of a record type's members.
     pub(super) fn members_of(&self, definition: &'a Value) -> Option<Vec<&'a str>> {
         Some(self.members(definition).ok()?.into_iter().map(|(name, _)| name).collect())
@@ -69,6 +95,9 @@ impl<'a> TypeNames<'a> {
 
     fn shape(&self, definition: &Value, depth_left: usize) -> Result<Shape, String> {
         let depth_left = depth_left.checked_sub(1).ok_or("is nested too deeply")?;
+        if own_name(type_name(definition)?) == ANY {
+            return Ok(Shape::Any);
+        }
         let definition = self.resolved(definition, depth_left)?;
         match type_name(definition)? {
             "Bool" | "Boolean" => Ok(Shape::Bool),
@@ -83,15 +112,14 @@ impl<'a> TypeNames<'a> {
                 Ok(Shape::Set(Box::new(self.shape(element, depth_left)?)))
             }
             "Record" => {
-                let mut fields = BTreeMap::new();
+                let mut record = RecordShape::default();
                 for (name, member) in self.members(definition)? {
-                    let required = member.get("required").and_then(Value::as_bool).unwrap_or(true);
                     let shape = self
                         .shape(member, depth_left)
                         .map_err(|what| format!("member `{name}` {what}"))?;
-                    fields.insert(name.to_owned(), Field { shape, required });
+                    record.take(name, shape, member)?;
                 }
-                Ok(Shape::Record(RecordShape(fields)))
+                Ok(Shape::Record(record))
             }
             other => Err(format!("is of type `{other}`, of which no argument can be")),
         }
@@ -101,9 +129,8 @@ impl<'a> TypeNames<'a> {
     fn resolved(&self, definition: &'a Value, depth_left: usize) -> Result<&'a Value, String> {
         let mut definition = definition;
         for _ in 0..=depth_left {
-            let name = type_name(definition)?;
-            let own = name.strip_prefix(OWN_NAMESPACE).unwrap_or(name);
-            match self.common.and_then(|common| common.get(own)) {
+            let name = own_name(type_name(definition)?);
+            match self.common.and_then(|common| common.get(name)) {
                 Some(common) => definition = common,
                 None => return Ok(definition),
             }
@@ -123,31 +150,140 @@ fn type_name(definition: &Value) -> Result<&str, String> {
     Ok(name.strip_prefix("__cedar::").unwrap_or(name))
 }
 
+/// Members that there can be in a record, each with its type.
+pub(super) type Known = &'static [(&'static str, &'static str)];
+
+/// The members that `definition` declares, all of which are known.
+pub(super) fn wanted(
+    names: &TypeNames<'_>,
+    definition: &Value,
+    known: Known,
+) -> Result<Vec<&'static str>, String> {
+    let declared = names.members(definition)?;
+    declared
+        .into_iter()
+        .map(|(name, definition)| {
+            let of = cedar_name(names, definition)?;
+            let member = known.iter().find(|(own, r#type)| *own == name && of == *r#type);
+            member.map(|(own, _)| *own).ok_or_else(|| {
+                let written = |(own, r#type): &(&str, &str)| format!("{own}: {}", r#type);
+                let there_are: Vec<String> = known.iter().map(written).collect();
+                format!("has `{name}: {of}`; there are {}", there_are.join(", "))
+            })
+        })
+        .collect()
+}
+
+/// A record of those members that are there.
+pub(super) fn select(
+    wanted: &[&'static str],
+    of: impl Fn(&'static str) -> Option<RestrictedExpression>,
+) -> RestrictedExpression {
+    record(wanted.iter().filter_map(|&name| Some((name.to_owned(), of(name)?))).collect())
+}
+
+/// A record of members whose names are distinct.
+pub(super) fn record(members: Vec<(String, RestrictedExpression)>) -> RestrictedExpression {
+    let members: BTreeMap<String, RestrictedExpression> = members.into_iter().collect();
+    // Nothing but equal names fails, which a map has not.
+    RestrictedExpression::new_record(members).unwrap_or_else(|_| RestrictedExpression::new_set([]))
+}
+
+fn own_name(name: &str) -> &str {
+    name.strip_prefix(OWN_NAMESPACE).unwrap_or(name)
+}
+
+/// The name of the type that a definition is in the end.
+pub(super) fn cedar_name<'a>(
+    names: &TypeNames<'a>,
+    definition: &'a Value,
+) -> Result<&'a str, String> {
+    type_name(names.resolved(definition, MAX_DEPTH)?)
+}
+
 impl RecordShape {
-    /// What the gate itself supplies as `context.system`.
-    pub(super) fn of_system() -> Self {
-        let now = Field { shape: Shape::Datetime, required: true };
-        Self(BTreeMap::from([("now".to_owned(), now)]))
+    fn take(&mut self, name: &str, shape: Shape, definition: &Value) -> Result<(), String> {
+        let required = definition.get("required").and_then(Value::as_bool).unwrap_or(true);
+        let nullable = definition.pointer("/annotations/nullable").is_some();
+        if nullable && required {
+            return Err(format!("member `{name}` is nullable and must be optional (`?`)"));
+        }
+        match shape.map_values() {
+            Some(values) if name == OTHERS => self.others = Some(Box::new(values.clone())),
+            _ if name == OTHERS => {
+                return Err(format!(
+                    "member `{OTHERS}` must be `Set<{{ key: String, value: … }}>`"
+                ));
+            }
+            _ => drop(self.fields.insert(name.to_owned(), Field { shape, required, nullable })),
+        }
+        Ok(())
+    }
+
+    /// Whether it has a member of this name.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    pub(super) fn requires(&self, name: &str) -> bool {
+        self.fields.get(name).is_some_and(|field| field.required)
+    }
+
+    pub(super) fn takes_others(&self) -> bool {
+        self.others.is_some()
+    }
+
+    pub(super) fn shape_of(&self, name: &str) -> Option<&Shape> {
+        self.fields.get(name).map(|field| &field.shape)
     }
 
     /// The record that these arguments make, or the path of the first that does not fit.
     pub(super) fn read(&self, object: &Object) -> Result<RestrictedExpression, String> {
-        let mut fields = Vec::with_capacity(self.0.len());
+        let mut fields = Vec::with_capacity(self.fields.len() + 1);
+        let mut others = Vec::new();
         for (name, value) in object.iter() {
-            let field = self.0.get(name).ok_or_else(|| name.to_owned())?;
-            let value = field.shape.read(value).map_err(|within| joined(name, &within))?;
-            fields.push((name.to_owned(), value));
+            match (self.fields.get(name), &self.others) {
+                (Some(field), _) if field.nullable && *value == Json::Null => {}
+                (Some(field), _) => {
+                    let value = field.shape.read(value).map_err(|within| joined(name, &within))?;
+                    fields.push((name.to_owned(), value));
+                }
+                (None, Some(shape)) => others.push(shape.read_member(name, value)?),
+                (None, None) => return Err(name.to_owned()),
+            }
         }
-        let missing =
-            self.0.iter().find(|(name, field)| field.required && object.get(name).is_none());
-        if let Some((name, _)) = missing {
+        let present = |name: &str| object.get(name).is_some();
+        if let Some((name, _)) = self.fields.iter().find(|(n, f)| f.required && !present(n)) {
             return Err(name.clone());
+        }
+        if self.others.is_some() {
+            fields.push((OTHERS.to_owned(), RestrictedExpression::new_set(others)));
         }
         RestrictedExpression::new_record(fields).map_err(|_| String::new())
     }
 }
 
 impl Shape {
+    /// Of the values of an object of any names, if that is what it is: a set of its members.
+    pub(super) fn map_values(&self) -> Option<&Self> {
+        let Self::Set(element) = self else { return None };
+        let Self::Record(member) = element.as_ref() else { return None };
+        let is_member = member.fields.len() == 2
+            && member.others.is_none()
+            && member.requires("value")
+            && member.requires("key")
+            && member.shape_of("key") == Some(&Self::String);
+        member.shape_of("value").filter(|_| is_member)
+    }
+
+    /// One member of an object of any names.
+    fn read_member(&self, name: &str, value: &Json) -> Result<RestrictedExpression, String> {
+        let value = self.read(value).map_err(|within| joined(name, &within))?;
+        let key = RestrictedExpression::new_string(name.to_owned());
+        RestrictedExpression::new_record([("key".to_owned(), key), ("value".to_owned(), value)])
+            .map_err(|_| name.to_owned())
+    }
+
     fn read(&self, json: &Json) -> Result<RestrictedExpression, String> {
         let misfit = Err(String::new());
         Ok(match (self, json) {
@@ -158,14 +294,29 @@ impl Shape {
                 }
                 _ => return misfit,
             },
-            (Self::Decimal, Json::Number(number)) => match decimal_text(number) {
-                Some(text) => RestrictedExpression::new_decimal(text),
+            (Self::Decimal, Json::Number(number)) => {
+                RestrictedExpression::new_decimal(decimal_text(number))
+            }
+            (Self::String, Json::String(text)) => RestrictedExpression::new_string(text.clone()),
+            (Self::Datetime, Json::String(text)) => match datetime_text(text) {
+                Some(text) => RestrictedExpression::new_datetime(text),
                 None => return misfit,
             },
-            (Self::String, Json::String(text)) => RestrictedExpression::new_string(text.clone()),
-            (Self::Datetime, Json::String(text)) => RestrictedExpression::new_datetime(text),
             (Self::Duration, Json::String(text)) => RestrictedExpression::new_duration(text),
-            (Self::IpAddress, Json::String(text)) => RestrictedExpression::new_ip(text),
+            (Self::IpAddress, Json::String(text)) => match text.parse::<IpAddr>() {
+                // Cedar would take a range of addresses too, and no address of IPv4 within IPv6.
+                Ok(address) => RestrictedExpression::new_ip(address.to_canonical().to_string()),
+                Err(_) => return misfit,
+            },
+            (Self::Any, value) => described(value)?,
+            (Self::Set(_), Json::Object(object)) => {
+                let Some(values) = self.map_values() else { return misfit };
+                let members: Vec<RestrictedExpression> = object
+                    .iter()
+                    .map(|(name, value)| values.read_member(name, value))
+                    .collect::<Result<_, _>>()?;
+                RestrictedExpression::new_set(members)
+            }
             (Self::Set(element), Json::Array(items)) => {
                 let items: Vec<RestrictedExpression> = items
                     .iter()
@@ -182,12 +333,45 @@ impl Shape {
     }
 }
 
-/// A Cedar decimal has four places; what does not fit exactly is refused.
-fn decimal_text(number: &Number) -> Option<String> {
-    let scaled = number.scaled(4).filter(|scaled| scaled.unsigned_abs() < MAX_SAFE_DECIMAL)?;
+/// A Cedar decimal has four places in 64 bits. Where a double has fewer than these places, the
+/// number may also be read as the double next to it; the larger of the two counts.
+fn decimal_text(number: &Number) -> String {
+    let (mut scaled, _) = number.rounded(4);
+    if scaled.unsigned_abs() >= MAX_SAFE_DECIMAL
+        && let Some((double, _)) = number.as_double().map(|double| double.rounded(4))
+        && double.unsigned_abs() > scaled.unsigned_abs()
+    {
+        scaled = double;
+    }
+    let scaled = scaled.clamp(i64::MIN.into(), i64::MAX.into());
     let sign = if scaled < 0 { "-" } else { "" };
     let magnitude = scaled.unsigned_abs();
-    Some(format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000))
+    format!("{sign}{}.{:04}", magnitude / 10_000, magnitude % 10_000)
+}
+
+/// A date or a time of RFC 3339 as Cedar writes it, cut to milliseconds. An offset has to be there.
+fn datetime_text(text: &str) -> Option<String> {
+    if text.len() == FULL_DATE_LENGTH {
+        return text.parse::<Date>().ok().map(|date| date.to_string());
+    }
+    let instant = text.parse::<Timestamp>().ok()?;
+    Some(instant.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+}
+
+/// The kind and the text of what has no one type.
+fn described(value: &Json) -> Result<RestrictedExpression, String> {
+    let text = match value {
+        Json::String(text) => text.clone(),
+        other => {
+            let mut out = Vec::new();
+            other.write(&mut out);
+            String::from_utf8(out).map_err(|_| String::new())?
+        }
+    };
+    let string = RestrictedExpression::new_string;
+    let members =
+        [("kind".to_owned(), string(value.kind().to_owned())), ("text".to_owned(), string(text))];
+    RestrictedExpression::new_record(members).map_err(|_| String::new())
 }
 
 fn joined(name: &str, within: &str) -> String {
@@ -197,7 +381,13 @@ fn joined(name: &str, within: &str) -> String {
 /// Up to here every whole number is a double (RFC 8259 section 6).
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 /// Fifteen digits come back from a double as they went in.
-const MAX_SAFE_DECIMAL: u64 = 1_000_000_000_000_000;
+const MAX_SAFE_DECIMAL: u128 = 1_000_000_000_000_000;
+/// `2026-11-23` (RFC 3339 section 5.6).
+const FULL_DATE_LENGTH: usize = 10;
+/// The type of what has no one type.
+const ANY: &str = "Json";
+/// The member under which policies find what the schema does not name.
+pub(super) const OTHERS: &str = "*";
 const OWN_NAMESPACE: &str = "Mcp::";
 /// Deeper than any tool's arguments, and no deeper than a message may be.
 const MAX_DEPTH: usize = 32;
@@ -257,12 +447,12 @@ mod tests {
             (r#"{"id":"a","limit":-9007199254740993}"#, "limit"),
             (r#"{"id":"a","limit":"3"}"#, "limit"),
             (r#"{"id":"a","limit":null}"#, "limit"),
-            (r#"{"id":"a","amounts":[1,0.00001]}"#, "amounts.1"),
+            (r#"{"id":"a","amounts":[1,"2"]}"#, "amounts.1"),
             (r#"{"id":"a","amounts":{"0":1}}"#, "amounts"),
             (r#"{"id":"a","place":{}}"#, "place.zip"),
             (r#"{"id":"a","place":{"zip":"1","x":1}}"#, "place.x"),
             (r#"{"id":"a","unknown":1}"#, "unknown"),
-            (r#"{"id":"a","when":"tomorrow"}"#, "?"),
+            (r#"{"id":"a","when":"tomorrow"}"#, "when"),
             (r#"{"id":{"__entity":{"type":"Mcp::OAuthUser","id":"root"}}}"#, "id"),
             (r#"{"id":"a","amounts":[{"__extn":{"fn":"decimal","arg":"1.0"}}]}"#, "amounts.0"),
         ] {
@@ -271,17 +461,24 @@ mod tests {
     }
 
     #[test]
-    fn decimals_are_exact() {
+    fn decimals_are_never_understated() {
         for (written, text) in [
-            ("0", Some("0.0000")),
-            ("-0.05", Some("-0.0500")),
-            ("99999999999.9999", Some("99999999999.9999")),
-            ("100000000000.0001", None),
-            ("922337203685477.5807", None),
-            ("1.23456", None),
+            ("0", "0.0000"),
+            ("-0.05", "-0.0500"),
+            ("99999999999.9999", "99999999999.9999"),
+            // A double has these digits no more: what is larger counts, the text or the double.
+            ("100000000000.0001", "100000000000.0002"),
+            ("999999999999.00001", "999999999999.0001"),
+            ("1.23456", "1.2346"),
+            ("-1.23451", "-1.2346"),
+            ("0.00001", "0.0001"),
+            ("1e-400", "0.0001"),
+            ("1e300", "922337203685477.5807"),
+            ("-1e999999999999", "-922337203685477.5808"),
+            ("0e999999999999", "0.0000"),
         ] {
             let Ok(Json::Number(number)) = Json::read(written.as_bytes()) else { panic!() };
-            assert_eq!(decimal_text(&number).as_deref(), text, "{written}");
+            assert_eq!(decimal_text(&number), text, "{written}");
         }
     }
 

@@ -6,56 +6,71 @@ use std::{
     fmt,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
+    ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use cedar_policy::{Policy, PolicyId, PolicySet};
-use miette::Diagnostic;
 
+use super::{
+    annotations::Annotations,
+    problems::{PolicyError, Problem, none_of},
+};
 use crate::config::PolicyConfig;
-
-/// Why policies cannot be used. The whole set is refused; nothing of it is in force.
-#[derive(Debug)]
-pub struct PolicyError {
-    file: PathBuf,
-    line: Option<usize>,
-    what: String,
-}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, "`: {}", self.what)
-    }
-}
-
-impl std::error::Error for PolicyError {}
-
-impl PolicyError {
-    pub(super) fn new(file: &Path, what: impl fmt::Display) -> Self {
-        Self { file: file.to_owned(), line: None, what: what.to_string() }
-    }
-
-    /// A complaint of Cedar's, with the line that it points at.
-    pub(super) fn at(file: &Path, text: &str, complaint: &dyn Diagnostic) -> Self {
-        let offset = complaint.labels().and_then(|mut l| l.next()).map(|label| label.offset());
-        let line = offset.and_then(|o| text.get(..o)).map(|before| before.lines().count().max(1));
-        let mut what = complaint.to_string();
-        if let Some(help) = complaint.help() {
-            what = format!("{what} ({help})");
-        }
-        Self { file: file.to_owned(), line, what: what.replace('\n', " ") }
-    }
-}
 
 /// One policy file: its text, and its policies under their own ids.
 pub(super) struct PolicyFile {
     pub(super) path: PathBuf,
-    pub(super) text: String,
-    pub(super) policies: Vec<Policy>,
+    pub(super) text: Arc<str>,
+    pub(super) policies: Vec<NamedPolicy>,
+}
+
+/// A policy under its own id.
+pub(super) struct NamedPolicy {
+    pub(super) policy: Policy,
+    pub(super) annotations: Annotations,
+    /// Where in its file it stands.
+    bytes: Range<usize>,
+}
+
+impl PolicyFile {
+    /// A problem with one of its policies.
+    pub(super) fn problem(&self, named: &NamedPolicy, what: impl fmt::Display) -> Problem {
+        let head = self.text.get(named.bytes.clone()).unwrap_or_default();
+        let length = head.lines().next().map_or(0, str::len);
+        let start = named.bytes.start;
+        Problem::new(&self.path, what).at(&self.text, start..start + length)
+    }
+
+    /// The text of each of its policies.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (String, Arc<str>)> {
+        self.policies.iter().map(|named| {
+            let text = self.text.get(named.bytes.clone()).unwrap_or_default();
+            (named.policy.id().to_string(), text.trim().into())
+        })
+    }
+
+    /// A complaint of the validator's.
+    pub(super) fn complaint(&self, complaint: &dyn miette::Diagnostic) -> Problem {
+        Problem::of_cedar(&self.path, &self.text, complaint)
+    }
+
+    /// The same, at the first mention of `words` in the policy.
+    pub(super) fn problem_at(
+        &self,
+        named: &NamedPolicy,
+        words: &str,
+        what: impl fmt::Display,
+    ) -> Problem {
+        let within = self.text.get(named.bytes.clone()).and_then(|text| text.find(words));
+        match within.map(|offset| named.bytes.start + offset) {
+            Some(start) => {
+                Problem::new(&self.path, what).at(&self.text, start..start + words.len())
+            }
+            None => self.problem(named, what),
+        }
+    }
 }
 
 fn policy_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -74,14 +89,25 @@ fn policy_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
 pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError> {
     let paths = policy_paths(directory)
         .map_err(|cause| PolicyError::new(directory, format!("cannot be read: {cause}")))?;
-    let files: Vec<PolicyFile> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
-    require_distinct_ids(&files)?;
-    if files.iter().all(|file| file.policies.is_empty()) {
-        return Err(PolicyError::new(
-            directory,
-            "holds no policy, so nothing could ever be permitted",
+    let mut problems = Vec::new();
+    let mut files = Vec::new();
+    for path in &paths {
+        match read(path) {
+            Ok((file, of_policies)) => {
+                problems.extend(of_policies);
+                files.push(file);
+            }
+            Err(of_file) => problems.extend(of_file),
+        }
+    }
+    problems.extend(repeated_ids(&files));
+    if problems.is_empty() && files.iter().all(|file| file.policies.is_empty()) {
+        let what = "holds no policy, so nothing could ever be permitted";
+        problems.push(Problem::new(directory, what).help(
+            "put a `*.cedar` file with at least one `permit` into it; `cedargate policy new TOOL --scope SCOPE` writes one",
         ));
     }
+    none_of(problems)?;
     Ok(files)
 }
 
@@ -89,7 +115,7 @@ pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError>
 pub(super) fn fingerprint(config: &PolicyConfig) -> u64 {
     let mut hasher = DefaultHasher::new();
     let mut paths = policy_paths(&config.directory).unwrap_or_default();
-    paths.push(config.schema.clone());
+    paths.extend([&config.schema, &config.lock, &config.entities].map(PathBuf::clone));
     for path in paths {
         path.hash(&mut hasher);
         std::fs::read(&path).ok().hash(&mut hasher);
@@ -97,66 +123,90 @@ pub(super) fn fingerprint(config: &PolicyConfig) -> u64 {
     hasher.finish()
 }
 
-fn read(path: &Path) -> Result<PolicyFile, PolicyError> {
-    let text = bounded_text(path)?;
-    let set: PolicySet =
-        text.parse().map_err(|errors: cedar_policy::ParseErrors| match errors.iter().next() {
-            Some(first) => PolicyError::at(path, &text, first),
-            None => PolicyError::new(path, &errors),
-        })?;
-    if set.templates().next().is_some() {
-        return Err(PolicyError::new(path, "holds a template; only static policies are served"));
+/// A file, and what is wrong with single policies in it; or what is wrong with all of it.
+fn read(path: &Path) -> Result<(PolicyFile, Vec<Problem>), Vec<Problem>> {
+    let text: Arc<str> = bounded_text(path)?.into();
+    let set: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
+        let of_cedar = |error| Problem::of_cedar(path, &text, error).or_help(explained);
+        errors.iter().map(|error| of_cedar(error)).collect::<Vec<_>>()
+    })?;
+    if let Some(template) = set.templates().next() {
+        let source = template.to_cedar();
+        let start = text.find(&source).unwrap_or_default();
+        let what = "holds a template; only static policies are served";
+        let problem = Problem::new(path, what).at(&text, start..start + source.len());
+        return Err(vec![problem.help("write the principal or resource instead of the slot")]);
     }
-    let mut policies = Vec::new();
-    for policy in set.policies() {
-        policies.push(named(policy).map_err(|what| {
-            let written = policy.to_cedar().unwrap_or_default();
-            let head = written.lines().next().unwrap_or_default();
-            PolicyError::new(path, format!("{what} (in the policy that starts `{head}`)"))
-        })?);
+    let mut file = PolicyFile { path: path.to_owned(), text, policies: Vec::new() };
+    let mut problems = Vec::new();
+    // As numbered by Cedar, which is the order in which they stand.
+    let mut numbered: Vec<&Policy> = set.policies().collect();
+    numbered.sort_by_key(|policy| {
+        policy.id().to_string().trim_start_matches("policy").parse::<usize>().ok()
+    });
+    let mut from = 0;
+    for policy in numbered {
+        let source = policy.to_cedar().unwrap_or_default();
+        let found = file.text.get(from..).and_then(|rest| rest.find(&source));
+        let start = found.map_or(from, |offset| from + offset);
+        let bytes = start..(start + source.len()).min(file.text.len());
+        from = bytes.end;
+        let annotations = Annotations::of(policy);
+        let known = annotations.as_ref().ok().cloned().unwrap_or_default();
+        let mut named = NamedPolicy { policy: policy.clone(), annotations: known, bytes };
+        if let Err(what) = annotations {
+            let annotation = what.split('`').nth(1).unwrap_or_default().to_owned();
+            problems.push(file.problem_at(&named, annotation.trim_end_matches(')'), what));
+        }
+        match policy.annotation("id") {
+            Some(id) if is_kebab_case(id) => {
+                named.policy = policy.new_id(PolicyId::new(id));
+                file.policies.push(named);
+            }
+            Some(id) => problems.push(
+                file.problem_at(&named, &format!("{id:?}"), format!("`{id}` is no id of a policy"))
+                    .help("write it in kebab-case: lower-case letters, digits and hyphens, at most 100"),
+            ),
+            None => problems.push(
+                file.problem(&named, "a policy has no `@id`")
+                    .help("write `@id(\"some-name\")` in front of it, in kebab-case; records and refusals name it"),
+            ),
+        }
     }
-    policies.sort_by(|a, b| a.id().cmp(b.id()));
-    Ok(PolicyFile { path: path.to_owned(), text, policies })
+    Ok((file, problems))
 }
 
-/// The policy under the id that its annotation gives; Cedar itself would number them.
-fn named(policy: &Policy) -> Result<Policy, String> {
-    if let Some((name, _)) = policy.annotations().find(|(n, _)| !KNOWN_ANNOTATIONS.contains(n)) {
-        return Err(format!("annotation `@{name}` is not known and would have no effect"));
-    }
-    match policy.annotation("id") {
-        Some(id) if is_kebab_case(id) => Ok(policy.new_id(PolicyId::new(id))),
-        _ => Err("every policy needs `@id(\"kebab-case-name\")`; records name it".to_owned()),
-    }
+/// What to do about an error of Cedar's parser that does not say so itself.
+fn explained(what: &str) -> Option<String> {
+    what.contains("unexpected end of input").then(|| "a policy ends with `;`".to_owned())
 }
 
-fn require_distinct_ids(files: &[PolicyFile]) -> Result<(), PolicyError> {
-    let mut seen: BTreeMap<&PolicyId, &Path> = BTreeMap::new();
+fn repeated_ids(files: &[PolicyFile]) -> Vec<Problem> {
+    let mut seen: BTreeMap<&PolicyId, (&PolicyFile, &NamedPolicy)> = BTreeMap::new();
+    let mut problems = Vec::new();
     for file in files {
-        for policy in &file.policies {
-            if let Some(earlier) = seen.insert(policy.id(), &file.path) {
-                let what = format!(
-                    "policy id `{}` is used already in `{}`",
-                    policy.id(),
-                    earlier.display()
+        for named in &file.policies {
+            let id = named.policy.id();
+            if let Some((earlier, _)) = seen.get(id) {
+                let what =
+                    format!("policy id `{id}` is used already in `{}`", earlier.path.display());
+                let problem = file.problem_at(named, &format!("{:?}", id.to_string()), what);
+                problems.push(
+                    problem.help("ids are unique over all files; records name policies by them"),
                 );
-                return Err(PolicyError::new(&file.path, what));
+            } else {
+                seen.insert(id, (file, named));
             }
         }
     }
-    Ok(())
+    problems
 }
 
 /// Reads a file of Cedar text and refuses what could overflow the stack of Cedar's readers: they
 /// recurse with every bracket and with every link of an operator chain, and an overflow ends the
 /// process.
-pub(super) fn bounded_text(path: &Path) -> Result<String, PolicyError> {
-    let unreadable = |cause: io::Error| PolicyError::new(path, format!("cannot be read: {cause}"));
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(PolicyError::new(path, format!("is larger than {MAX_FILE_BYTES} bytes")));
-    }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+pub(super) fn bounded_text(path: &Path) -> Result<String, Vec<Problem>> {
+    let text = bounded(path, MAX_FILE_BYTES)?;
     let max_statement = match path.extension() {
         Some(extension) if extension == "cedar" => MAX_STATEMENT_BYTES,
         // A schema is one long statement, and only its brackets nest.
@@ -164,31 +214,64 @@ pub(super) fn bounded_text(path: &Path) -> Result<String, PolicyError> {
     };
     match excess(&text, max_statement) {
         None => Ok(text),
-        Some((line, what)) => {
-            Err(PolicyError { file: path.to_owned(), line: Some(line), what: what.to_owned() })
+        Some((offset, what)) => {
+            let text: Arc<str> = text.into();
+            Err(vec![Problem::new(path, what).at(&text, offset..offset)])
         }
     }
 }
 
-/// The line at which `text` goes beyond the bounds, and how.
+/// Reads a file of so many bytes.
+pub(super) fn bounded(path: &Path, max_bytes: u64) -> Result<String, Vec<Problem>> {
+    let unreadable = |cause: io::Error| {
+        let problem = Problem::new(path, format!("cannot be read: {cause}"));
+        vec![problem.help("the gate runs as a user who must be able to read it")]
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > max_bytes {
+        let problem = Problem::new(path, format!("is larger than {max_bytes} bytes"));
+        return Err(vec![problem.help("split it into several files")]);
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        let problem = Problem::new(
+            path,
+            format!("is not UTF-8: line {line} holds byte {good} of something else"),
+        );
+        vec![problem.help("save it as UTF-8")]
+    })
+}
+
+/// Writes a file anew, all or nothing: a reader sees the old one or the new one.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    let mut file = std::fs::File::create(&beside)?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
+}
+
+/// Where `text` goes beyond the bounds, and how.
 fn excess(text: &str, max_statement: usize) -> Option<(usize, &'static str)> {
-    let (mut depth, mut statement, mut line) = (0_usize, 0_usize, 1_usize);
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
+    let (mut depth, mut statement) = (0_usize, 0_usize);
+    let mut characters = text.char_indices().peekable();
+    while let Some((offset, character)) = characters.next() {
         statement += character.len_utf8();
         match character {
-            '\n' => line += 1,
-            '/' if characters.peek() == Some(&'/') => {
-                while characters.peek().is_some_and(|&c| c != '\n') {
+            '/' if characters.peek().is_some_and(|(_, next)| *next == '/') => {
+                while characters.peek().is_some_and(|(_, c)| *c != '\n') {
                     characters.next();
                 }
             }
             '"' => {
-                while let Some(inner) = characters.next() {
+                while let Some((_, inner)) = characters.next() {
                     statement += inner.len_utf8();
                     match inner {
                         '\\' => drop(characters.next()),
-                        '\n' => line += 1,
                         '"' => break,
                         _ => {}
                     }
@@ -200,10 +283,10 @@ fn excess(text: &str, max_statement: usize) -> Option<(usize, &'static str)> {
             _ => {}
         }
         if depth > MAX_NESTING {
-            return Some((line, "brackets are nested too deeply"));
+            return Some((offset, "brackets are nested too deeply"));
         }
         if statement > max_statement {
-            return Some((line, "a policy is longer than 16 KiB; split it"));
+            return Some((offset, "a policy is longer than 16 KiB; split it"));
         }
     }
     None
@@ -215,8 +298,6 @@ fn is_kebab_case(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// What a policy's annotations may say; others would be read by nobody.
-const KNOWN_ANNOTATIONS: [&str; 2] = ["id", "description"];
 /// A thousand policies and more.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Cedar's readers have been seen to fail at 250.
@@ -241,16 +322,17 @@ mod tests {
                @id("first") @description("why") forbid (principal, action, resource);"#,
         )
         .unwrap();
-        let ids: Vec<String> = files[0].policies.iter().map(|p| p.id().to_string()).collect();
-        assert_eq!(ids, ["first", "second"]);
+        let ids: Vec<String> =
+            files[0].policies.iter().map(|p| p.policy.id().to_string()).collect();
+        assert_eq!(ids, ["second", "first"]);
     }
 
     #[test]
     fn what_cannot_be_used_is_refused_with_its_place() {
         for (text, part) in [
             ("", "holds no policy"),
-            ("permit (principal, action, resource);", "needs `@id("),
-            (r#"@id("Not Kebab") permit (principal, action, resource);"#, "needs `@id("),
+            ("permit (principal, action, resource);", "has no `@id`"),
+            (r#"@id("Not Kebab") permit (principal, action, resource);"#, "kebab-case"),
             (r#"@id("a") @mood("sour") permit (principal, action, resource);"#, "@mood"),
             ("\n\n@id(\"a\") permit (principal, action resource);", "a.cedar:3"),
             (r#"@id("a") permit (principal == ?principal, action, resource);"#, "template"),

@@ -1,7 +1,7 @@
 //! The principal of a decision: the subject of a token as that token delegates it, or as another
 //! token might, with as much of it as the schema declares.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use serde_json::Value;
@@ -20,6 +20,7 @@ pub(super) struct Principal<'a> {
     pub(super) roles: &'a BTreeSet<String>,
     pub(super) tenant: Option<&'a str>,
     pub(super) zone: Option<&'a str>,
+    pub(super) tags: &'a BTreeMap<String, String>,
 }
 
 /// What of a principal the schema declares. More than the always declared must not be supplied,
@@ -30,6 +31,7 @@ pub(super) struct SubjectShape {
     roles: bool,
     tenant: bool,
     zone: bool,
+    tags: bool,
 }
 
 impl<'a> Principal<'a> {
@@ -43,12 +45,14 @@ impl<'a> Principal<'a> {
             roles: claims.roles(),
             tenant: claims.tenant(),
             zone: claims.zone(),
+            tags: claims.tags(),
         }
     }
 
     /// Somebody with nothing but `scopes`.
     pub(super) fn nobody(scopes: &'a BTreeSet<String>) -> Self {
         static NONE: BTreeSet<String> = BTreeSet::new();
+        static NO_TAGS: BTreeMap<String, String> = BTreeMap::new();
         Self {
             iss: "i",
             sub: "u",
@@ -58,6 +62,7 @@ impl<'a> Principal<'a> {
             roles: &NONE,
             tenant: None,
             zone: None,
+            tags: &NO_TAGS,
         }
     }
 }
@@ -77,6 +82,7 @@ impl SubjectShape {
             roles: declares("roles"),
             tenant: declares("tenant"),
             zone: declares("zone"),
+            tags: user.get("tags").is_some(),
         }
     }
 }
@@ -96,12 +102,14 @@ impl Policies {
         let texts = |words: &BTreeSet<String>| {
             RestrictedExpression::new_set(words.iter().map(|word| text(word)))
         };
+        let scopes = self.scope_hierarchy.expanded(principal.scopes);
+        let scopes = RestrictedExpression::new_set(scopes.into_iter().map(text));
         let client = uid(&self.types.client, &self.of_issuer(principal, principal.client_id));
         let mut attributes = HashMap::from([
             ("id".to_owned(), text(principal.sub)),
             ("iss".to_owned(), text(principal.iss)),
             ("client".to_owned(), RestrictedExpression::new_entity_uid(client.clone())),
-            ("scopes".to_owned(), texts(principal.scopes)),
+            ("scopes".to_owned(), scopes),
         ]);
         let mut all = Vec::with_capacity(3);
         if self.subject.roles {
@@ -112,22 +120,39 @@ impl Policies {
         }
         if let Some(zone) = principal.zone.filter(|_| self.subject.zone) {
             let zone = uid(&self.types.zone, &self.of_issuer(principal, zone));
-            all.push(Entity::new_no_attrs(zone.clone(), HashSet::new()));
+            all.extend(self.groups.with_ancestors(&zone));
             attributes.insert("zone".to_owned(), RestrictedExpression::new_entity_uid(zone));
         }
         let mut parents = HashSet::new();
         if self.subject.groups {
             for group in principal.groups {
                 let group = uid(&self.types.group, &self.of_issuer(principal, group));
-                all.push(Entity::new_no_attrs(group.clone(), HashSet::new()));
+                all.extend(self.groups.with_ancestors(&group));
                 parents.insert(group);
             }
         }
-        let user = Entity::new(self.principal(principal), attributes, parents);
-        all.push(user.map_err(|e| e.to_string())?);
+        all.push(self.user(principal, attributes, parents)?);
         let id = HashMap::from([("id".to_owned(), text(principal.client_id))]);
         all.push(Entity::new(client, id, HashSet::new()).map_err(|e| e.to_string())?);
         Ok(all)
+    }
+
+    fn user(
+        &self,
+        principal: &Principal<'_>,
+        attributes: HashMap<String, RestrictedExpression>,
+        parents: HashSet<EntityUid>,
+    ) -> Result<Entity, String> {
+        let user = self.principal(principal);
+        let made = if self.subject.tags {
+            let tag = |(name, value): (&String, &String)| {
+                (name.clone(), RestrictedExpression::new_string(value.clone()))
+            };
+            Entity::new_with_tags(user, attributes, parents, principal.tags.iter().map(tag))
+        } else {
+            Entity::new(user, attributes, parents)
+        };
+        made.map_err(|e| e.to_string())
     }
 
     /// Names that an issuer gives are its own: another's of the same name are other names.

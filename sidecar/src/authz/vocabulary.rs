@@ -63,13 +63,12 @@ pub(super) fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
 }
 
 pub(super) const NAMESPACE: &str = "Mcp";
-pub(super) const INPUT: &str = "input";
-pub(super) const SYSTEM: &str = "system";
+pub(super) const CALL_TOOL: &str = "call_tool";
 const TOOL_PREFIX: &str = "tool:";
 /// Groups of actions.
 const GROUPS: [&str; 11] = [
     "mcp",
-    "call_tool",
+    CALL_TOOL,
     "get_prompt",
     "read_resource",
     "subscribe",

@@ -1,6 +1,7 @@
 //! The file as written, and how it is resolved.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,9 +14,11 @@ use figment::{
 use serde::Deserialize;
 use url::{Host, Url};
 
+use crate::authz::ScopeHierarchy;
+
 use super::{
-    AdminConfig, AnswerConfig, Config, Disclosure, IssuerConfig, Limits, ListenerConfig, LogFormat,
-    PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig,
+    AdminConfig, AnswerConfig, Config, Disclosure, IssuerConfig, Limits, Listed, ListenerConfig,
+    LogFormat, PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig,
     issuer::{RawIssuer, issuers},
     upstream::RawUpstream,
 };
@@ -75,6 +78,16 @@ struct RawResource {
 struct RawPolicies {
     directory: PathBuf,
     schema: Option<PathBuf>,
+    lock: Option<PathBuf>,
+    entities: Option<PathBuf>,
+    #[serde(default)]
+    scope_hierarchy: BTreeMap<String, BTreeSet<String>>,
+    #[serde(default = "usual_history_window", with = "humantime_serde")]
+    history_window: Duration,
+}
+
+fn usual_history_window() -> Duration {
+    Duration::from_secs(10 * 60)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,6 +97,7 @@ struct RawAnswers {
     disclose_policies: bool,
     disclose_denied_tools: bool,
     elicitation_origins: Vec<String>,
+    listing: Listed,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -186,11 +200,7 @@ impl RawConfig {
         origins("answers.elicitation_origins", &self.answers.elicitation_origins, &mut problems);
         let limits = limits(self.limits, &mut problems);
         let admin = self.admin.map(|raw| admin(raw, folder, &mut problems));
-        let directory = folder.join(self.policies.directory);
-        let schema = match self.policies.schema {
-            Some(schema) => folder.join(schema),
-            None => directory.join("schema.cedarschema"),
-        };
+        let policies = policies(self.policies, folder, &mut problems);
         let told = |yes| {
             if yes { Disclosure::Told } else { Disclosure::Hidden }
         };
@@ -204,13 +214,14 @@ impl RawConfig {
                 },
                 resource,
                 issuers,
-                policies: PolicyConfig { directory, schema },
+                policies,
                 upstream,
                 sealing_key: self.sessions.sealing_key.map(|file| folder.join(file)),
                 answers: AnswerConfig {
                     refusals: self.answers.refusals,
                     policies: told(self.answers.disclose_policies),
                     denied_tools: told(self.answers.disclose_denied_tools),
+                    listed: self.answers.listing,
                     elicitation_origins: self.answers.elicitation_origins,
                 },
                 limits,
@@ -290,6 +301,31 @@ fn resource(raw: RawResource, problems: &mut Problems) -> Option<ResourceConfig>
         allowed_origins: raw.allowed_origins,
         allowed_hosts: raw.allowed_hosts,
     })
+}
+
+fn policies(raw: RawPolicies, folder: &Path, problems: &mut Problems) -> PolicyConfig {
+    let scopes =
+        raw.scope_hierarchy.iter().flat_map(|(scope, implied)| implied.iter().chain([scope]));
+    for scope in scopes.filter(|scope| !is_scope_token(scope)) {
+        let what = format!("`{scope}` is not a scope (RFC 6749 section 3.3)");
+        problems.add("policies.scope_hierarchy", what);
+    }
+    if raw.history_window.is_zero() {
+        problems.add("policies.history_window", "must be more than zero");
+    }
+    let directory = folder.join(raw.directory);
+    let beside = |file: Option<PathBuf>, usual: &str| match file {
+        Some(file) => folder.join(file),
+        None => directory.join(usual),
+    };
+    PolicyConfig {
+        schema: beside(raw.schema, "schema.cedarschema"),
+        lock: beside(raw.lock, "tools.lock"),
+        entities: beside(raw.entities, "entities.json"),
+        scope_hierarchy: ScopeHierarchy::of(&raw.scope_hierarchy),
+        history_window: raw.history_window,
+        directory,
+    }
 }
 
 fn origins(key: &str, origins: &[String], problems: &mut Problems) {

@@ -77,6 +77,31 @@ impl Json {
         Self::Number(Number(value.into().to_string().into()))
     }
 
+    /// What JSON calls this kind of value.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "boolean",
+            Self::Number(_) => "number",
+            Self::String(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        }
+    }
+
+    /// The same in the form that other crates take. What no double holds is the double next to it.
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(number) => number.to_value(),
+            Self::String(text) => Value::String(text.clone()),
+            Self::Array(items) => Value::Array(items.iter().map(Self::to_value).collect()),
+            Self::Object(object) => object.to_value(),
+        }
+    }
+
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -135,6 +160,12 @@ impl Object {
         self.0.iter_mut().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// The same in the form that other crates take.
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        let members = self.0.iter().map(|(name, value)| (name.clone(), value.to_value()));
+        serde_json::Value::Object(members.collect())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
@@ -149,9 +180,59 @@ impl Object {
 }
 
 impl Number {
+    fn to_value(&self) -> serde_json::Value {
+        // A number too large for a double is larger than all of them.
+        self.0.parse::<serde_json::Number>().map_or_else(
+            |_| serde_json::json!(if self.0.starts_with('-') { f64::MIN } else { f64::MAX }),
+            serde_json::Value::Number,
+        )
+    }
+
     /// Whether it is written without fraction and exponent.
     pub(crate) fn is_integer_literal(&self) -> bool {
         self.0.bytes().all(|b| matches!(b, b'-' | b'0'..=b'9'))
+    }
+
+    /// The value times ten to the power of `places`, away from zero where that is not whole, and
+    /// whether it is that exactly. What does not fit is as large as fits.
+    pub(crate) fn rounded(&self, places: u32) -> (i128, bool) {
+        let text: &str = &self.0;
+        let (negative, text) = match text.strip_prefix('-') {
+            Some(text) => (true, text),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = || whole.bytes().chain(fraction.bytes());
+        let leading = digits().take_while(|digit| *digit == b'0').count();
+        if leading == whole.len() + fraction.len() {
+            return (0, true);
+        }
+        // An exponent that is no number here is beyond all numbers, in its direction.
+        let beyond = if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
+        let exponent = exponent.parse::<i64>().unwrap_or(beyond).clamp(i64::MIN / 2, i64::MAX / 2);
+        let of_length = |length: usize| i64::try_from(length).unwrap_or(i64::MAX / 4);
+        let kept = of_length(whole.len()) - of_length(leading) + exponent + i64::from(places);
+        let signed = |magnitude: i128| if negative { -magnitude } else { magnitude };
+        if kept > MAX_I128_DIGITS {
+            return (signed(i128::MAX), false);
+        }
+        let kept = usize::try_from(kept).unwrap_or(0);
+        let mut magnitude = 0_i128;
+        let mut significant = digits().skip(leading);
+        for _ in 0..kept {
+            let digit = significant.next().unwrap_or(b'0') - b'0';
+            magnitude = magnitude * 10 + i128::from(digit);
+        }
+        let exact = significant.all(|digit| digit == b'0');
+        (signed(magnitude + i128::from(!exact)), exact)
+    }
+
+    /// The value of the double that most readers take it for (RFC 8259 section 6), with all its
+    /// digits; nothing where that is none.
+    pub(crate) fn as_double(&self) -> Option<Self> {
+        let double = self.0.parse::<f64>().ok().filter(|double| double.is_finite())?;
+        Some(Self(format!("{double:.20}").into()))
     }
 
     /// The value times ten to the power of `places`, when that is a whole number in 64 bits.
@@ -177,6 +258,9 @@ impl Number {
         i64::try_from(if negative { -magnitude } else { magnitude }).ok()
     }
 }
+
+/// So many digits always fit.
+const MAX_I128_DIGITS: i64 = 38;
 
 /// `magnitude` times ten to the power of `shift`, when whole.
 fn shifted(mut magnitude: i128, shift: i64) -> Option<i128> {

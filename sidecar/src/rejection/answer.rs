@@ -135,7 +135,7 @@ impl Rejection {
             Self::Denied { policies } if manner.policies == Disclosure::Told => {
                 data.set("policies", list(policies));
             }
-            Self::InvalidArguments { path } => data.set("path", Json::from(path.as_str())),
+            Self::InvalidArguments { path, .. } => data.set("path", Json::from(path.as_str())),
             Self::MissingExtension(name) => {
                 let [mut extensions, mut required] = [Object::default(), Object::default()];
                 extensions.set(name, Json::Object(Object::default()));

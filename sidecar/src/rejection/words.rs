@@ -88,13 +88,27 @@ impl Rejection {
                     _ => format!("Unknown tool: {name}"),
                 };
             }
-            Self::InvalidArguments { path } => {
-                return format!("argument `{path}` is missing, unknown or of the wrong type");
+            Self::InvalidArguments { path, what } if path.is_empty() => {
+                return format!("the arguments do not fit: {}", shortened(what));
+            }
+            Self::InvalidArguments { path, what } => {
+                return format!("argument `{}` does not fit: {}", shortened(path), shortened(what));
             }
         };
         fixed.to_owned()
     }
 }
+
+/// Names of members are the caller's own, and as long as the caller likes.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_WORDS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Enough for a list of the values that there may be.
+const MAX_WORDS: usize = 300;
 
 impl JsonFault {
     fn message(self) -> &'static str {

@@ -2,7 +2,7 @@
 //! refuses the token (RFC 9068 section 2.2, RFC 8725 section 3.12).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -29,6 +29,7 @@ pub struct Claims {
     roles: BTreeSet<String>,
     tenant: Option<String>,
     zone: Option<String>,
+    tags: BTreeMap<String, String>,
     confirmation: Confirmation,
     issued_at: Seconds,
     exp: Seconds,
@@ -80,6 +81,11 @@ impl Claims {
 
     pub(crate) fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// Other claims that are texts.
+    pub(crate) fn tags(&self) -> &BTreeMap<String, String> {
+        &self.tags
     }
 
     pub(crate) fn zone(&self) -> Option<&str> {
@@ -145,6 +151,7 @@ impl Claims {
             roles: several(claims, mapping.roles.as_ref())?,
             tenant: one(claims, mapping.tenant.as_ref())?,
             zone: one(claims, mapping.zone.as_ref())?,
+            tags: tags(claims),
             confirmation,
             issued_at,
             exp,
@@ -312,6 +319,18 @@ fn date(claims: &Object, name: &str) -> Result<Option<Seconds>, Rejection> {
     }
 }
 
+/// Every other claim that is a text, for as far as they are short.
+fn tags(claims: &Object) -> BTreeMap<String, String> {
+    claims
+        .iter()
+        .filter(|(name, _)| !READ_OTHERWISE.contains(name))
+        .filter_map(|(name, value)| Some((name, value.as_str()?)))
+        .filter(|(name, value)| name.len() + value.len() <= MAX_TAG_BYTES)
+        .take(MAX_TAGS)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
 fn required<T>(claim: Option<T>) -> Result<T, Rejection> {
     claim.ok_or(Rejection::MalformedClaims)
 }
@@ -324,6 +343,11 @@ pub(super) fn now() -> Seconds {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, seconds)
 }
 
+/// What is no news to policies, or none of theirs.
+const READ_OTHERWISE: [&str; 8] = ["iss", "sub", "aud", "client_id", "azp", "jti", "scope", "scp"];
+/// A known token takes a kilobyte at most.
+const MAX_TAGS: usize = 16;
+const MAX_TAG_BYTES: usize = 128;
 /// A refusal asks one question for each scope; no honest token has more.
 const MAX_SCOPES: usize = 128;
 
@@ -342,6 +366,7 @@ impl Claims {
             roles: BTreeSet::new(),
             tenant: None,
             zone: None,
+            tags: BTreeMap::new(),
             confirmation: Confirmation::default(),
             issued_at: 0,
             exp: Seconds::MAX,

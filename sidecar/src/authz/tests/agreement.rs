@@ -84,7 +84,8 @@ fn listed_and_callable(policies: Policies, scopes: &[&str]) -> (bool, bool) {
         }
         decide(&policies, scopes, call("create_support_ticket", &arguments)).is_ok()
     });
-    (listing.shows("create_support_ticket").unwrap(), callable)
+    let mut item = crate::message::json::Object::default();
+    (listing.shows("create_support_ticket", &mut item).unwrap(), callable)
 }
 
 fn union<'a>(held: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {

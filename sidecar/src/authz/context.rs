@@ -1,0 +1,203 @@
+//! The context of a request: of what the schema declares, what policies look at.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use cedar_policy::{Context, RestrictedExpression};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    arguments::Misfit,
+    facts::FactsShape,
+    history::Histories,
+    shape::{self, Known, RecordShape, TypeNames},
+};
+use crate::message::{
+    Message,
+    json::{Json, Object},
+};
+
+/// What of a request is neither in its caller's token nor among its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Circumstances {
+    peer: IpAddr,
+    /// Which model's provider the client claims to speak for, and which model.
+    provider: Option<String>,
+    model: Option<String>,
+    histories: Arc<Histories>,
+    /// Whose history is looked at.
+    principal: String,
+}
+
+impl Circumstances {
+    pub(crate) fn of(
+        message: &Message,
+        peer: IpAddr,
+        histories: &Arc<Histories>,
+        principal: String,
+    ) -> Self {
+        let meta = message.params().and_then(|params| params.get("_meta")?.as_object());
+        let claimed = |name| {
+            let text = meta.and_then(|meta| meta.get(name)).and_then(Json::as_str);
+            text.filter(|text| text.len() <= MAX_CLAIMED_BYTES).map(str::to_owned)
+        };
+        let (provider, model) = (claimed(META_PROVIDER), claimed(META_MODEL));
+        Self { peer, provider, model, histories: Arc::clone(histories), principal }
+    }
+
+    /// Remembers what was decided.
+    pub(crate) fn note(&self, permitted: bool, tool: Option<&str>) {
+        self.histories.note(&self.principal, permitted, tool, Instant::now());
+    }
+
+    /// Of nobody and nowhere, for policies that are tried out.
+    pub(crate) fn none() -> Self {
+        Self {
+            peer: IpAddr::from([127, 0, 0, 1]),
+            provider: None,
+            model: None,
+            histories: Arc::new(Histories::new(std::time::Duration::from_secs(1))),
+            principal: String::new(),
+        }
+    }
+
+    /// The same, of a client that claims this of itself, at that address.
+    pub(crate) fn claiming(
+        self,
+        peer: Option<IpAddr>,
+        provider: Option<String>,
+        model: Option<String>,
+    ) -> Self {
+        Self { peer: peer.unwrap_or(self.peer), provider, model, ..self }
+    }
+}
+
+/// What has to be supplied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ContextShape {
+    /// The type of `context.input`, when the schema declares one.
+    input: Option<RecordShape>,
+    /// Whether policies look at it.
+    reads_input: bool,
+    facts: Option<FactsShape>,
+    system: Option<Vec<&'static str>>,
+    peer: Option<Vec<&'static str>>,
+    history: Option<Vec<&'static str>>,
+}
+
+const SYSTEM: Known = &[("now", "datetime")];
+const PEER: Known = &[("ip", "ipaddr"), ("provider", "String"), ("model", "String")];
+const HISTORY: Known = &[("calls", "Long"), ("denials", "Long"), ("tools", "Long")];
+
+impl ContextShape {
+    /// What a context declares; what cannot be supplied is an error here and not at a request.
+    pub(super) fn of(names: &TypeNames<'_>, context: &Value) -> Result<Self, String> {
+        let mut shape = Self::default();
+        let mut members = names.members(context)?;
+        // Facts are about what the input has.
+        members.sort_by_key(|(name, _)| *name != "input");
+        for (name, definition) in members {
+            let known = |known| shape::wanted(names, definition, known);
+            let within = |what: String| format!("`context.{name}` {what}");
+            match name {
+                "input" => {
+                    shape.input = Some(names.record(definition).map_err(within)?);
+                    shape.reads_input = true;
+                }
+                "facts" => {
+                    let input = shape.input.as_ref().ok_or("declares facts and no input")?;
+                    shape.facts = Some(FactsShape::of(names, definition, input).map_err(within)?);
+                }
+                "system" => shape.system = Some(known(SYSTEM).map_err(within)?),
+                "peer" => {
+                    for (claimed, definition) in names.members(definition)? {
+                        if claimed != "ip"
+                            && definition.get("required") != Some(&Value::Bool(false))
+                        {
+                            return Err(within(format!(
+                                "has `{claimed}`, which must be optional (`?`)"
+                            )));
+                        }
+                    }
+                    shape.peer = Some(known(PEER).map_err(within)?);
+                }
+                "history" => shape.history = Some(known(HISTORY).map_err(within)?),
+                _ if definition.get("required") == Some(&Value::Bool(false)) => {}
+                other => return Err(format!("nobody supplies `context.{other}` as declared")),
+            }
+        }
+        Ok(shape)
+    }
+
+    /// What of it is left when the schema is cut down to what policies look at. Arguments are held
+    /// against all of it nevertheless.
+    pub(super) fn cut_down_to(self, pruned: Self) -> Self {
+        Self { input: self.input, reads_input: pruned.input.is_some(), ..pruned }
+    }
+
+    /// Whether policies look at what callers did before.
+    pub(super) fn reads_history(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// The context for a request with these arguments, or what of them does not fit.
+    pub(super) fn build(
+        &self,
+        arguments: Option<&Object>,
+        circumstances: &Circumstances,
+    ) -> Result<Context, Misfit> {
+        let mut pairs = Vec::with_capacity(4);
+        let none = Object::default();
+        let arguments = arguments.unwrap_or(&none);
+        if let Some(input) = &self.input {
+            let read = input.read(arguments).map_err(Misfit::at)?;
+            if self.reads_input {
+                pairs.push(("input".to_owned(), read));
+            }
+            if let Some(facts) = &self.facts {
+                pairs.push(("facts".to_owned(), facts.about(arguments, input)));
+            }
+        }
+        if let Some(wanted) = &self.system {
+            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+            let now = || RestrictedExpression::new_datetime(&now);
+            pairs.push(("system".to_owned(), shape::select(wanted, |_| Some(now()))));
+        }
+        if let Some(wanted) = &self.peer {
+            pairs.push(("peer".to_owned(), circumstances.peer(wanted)));
+        }
+        if let Some(wanted) = &self.history {
+            pairs.push(("history".to_owned(), circumstances.history(wanted)));
+        }
+        // What fails here is an extension value in the input: a duration that is none, say.
+        Context::from_pairs(pairs).map_err(|_| Misfit::at("arguments".to_owned()))
+    }
+}
+
+impl Circumstances {
+    fn peer(&self, wanted: &[&'static str]) -> RestrictedExpression {
+        let text = |text: &Option<String>| text.clone().map(RestrictedExpression::new_string);
+        shape::select(wanted, |member| match member {
+            "ip" => Some(RestrictedExpression::new_ip(self.peer.to_canonical().to_string())),
+            "provider" => text(&self.provider),
+            _ => text(&self.model),
+        })
+    }
+
+    fn history(&self, wanted: &[&'static str]) -> RestrictedExpression {
+        let tally = self.histories.tally(&self.principal, Instant::now());
+        shape::select(wanted, |member| {
+            Some(RestrictedExpression::new_long(match member {
+                "calls" => tally.calls,
+                "denials" => tally.denials,
+                _ => tally.tools,
+            }))
+        })
+    }
+}
+
+/// Where a client says for which provider and which model it asks.
+const META_PROVIDER: &str = "cedargate/provider";
+const META_MODEL: &str = "cedargate/model";
+/// Longer than any name of a model.
+const MAX_CLAIMED_BYTES: usize = 128;
