@@ -27,7 +27,6 @@ use crate::{
 use pump::{WhenGone, pumped};
 pub(crate) use revision::Revision;
 use revision::{IsAnswer, Revised};
-#[cfg(feature = "testing")]
 pub(crate) use sse::EventReader;
 use stream::EventStream;
 

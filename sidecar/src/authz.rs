@@ -9,6 +9,8 @@ mod annotations;
 mod arguments;
 mod compile;
 mod context;
+pub(crate) mod example;
+pub(crate) mod explain;
 mod facts;
 mod groups;
 mod history;
@@ -26,6 +28,8 @@ mod scopes;
 mod shape;
 mod source;
 mod subject;
+pub(crate) mod tool_needs;
+pub(crate) mod tryout;
 mod vocabulary;
 
 use std::collections::BTreeSet;
@@ -40,7 +44,8 @@ use crate::{
 };
 use access::AccessRequest;
 use listing::Visibility;
-pub(crate) use policies::Policies;
+pub(crate) use pins::Lock;
+pub(crate) use policies::{Policies, PolicyStatus};
 use subject::Principal;
 
 pub(crate) use annotations::Obligations;
@@ -51,6 +56,7 @@ pub(crate) use listing::Listing;
 pub use problems::PolicyError;
 pub(crate) use reload::PolicyStore;
 pub(crate) use scopes::ScopeHierarchy;
+pub(crate) use vocabulary::tool_action;
 
 /// Proof that policy permitted `T`, with the policies that did.
 ///
@@ -77,6 +83,26 @@ pub struct Authorized<T> {
     value: T,
     determining_policies: Vec<String>,
     obligations: Obligations,
+}
+
+impl Authorized<Message> {
+    /// What the gate itself asks, for nobody: to be told what there is, and nothing else.
+    pub(crate) fn of_the_gates_own(message: Message) -> Result<Self, Rejection> {
+        const ASKED: [&str; 7] = [
+            "server/discover",
+            "initialize",
+            "notifications/initialized",
+            "tools/list",
+            "prompts/list",
+            "resources/list",
+            "resources/templates/list",
+        ];
+        if !ASKED.contains(&message.method().name) {
+            return Err(Rejection::UnknownMethod);
+        }
+        let determining_policies = vec!["built-in:survey".to_owned()];
+        Ok(Self { value: message, determining_policies, obligations: Obligations::default() })
+    }
 }
 
 /// Who asks, and from where.

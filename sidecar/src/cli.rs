@@ -1,9 +1,19 @@
 //! The command line: one file a subcommand, exit codes that mean something.
 //!
-//! 0 as asked · 1 failed while running · 64 the arguments or the configuration are at fault.
+//! 0 as asked · 1 failed while running, or a check or a test found something · 64 the arguments, the
+//! configuration or the policies are at fault.
 
 mod check;
+mod explain;
+mod init;
+mod matrix;
+mod policy;
+mod report;
 mod run;
+mod schema;
+mod test;
+mod tools;
+mod trial_file;
 
 use std::{
     io::{self, IsTerminal as _},
@@ -20,8 +30,10 @@ use crate::config::{Config, ConfigError, LogFormat};
 ///
 /// Verifies the caller's access token, reads the one MCP message, asks Cedar whether this caller
 /// may do this with these arguments, and only then forwards it.
+///
+/// New here? `cedargate init --upstream URL` makes a working directory for a server that runs.
 #[derive(Debug, Parser)]
-#[command(name = "cedargate", version)]
+#[command(name = "cedargate", version, verbatim_doc_comment)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -41,14 +53,19 @@ enum Command {
     ///   cedargate run --config cedargate.toml --stdio -- npx -y some-mcp-server
     #[command(verbatim_doc_comment)]
     Run(RunArguments),
-    /// Read and check everything the configuration names, without serving
-    Check(RunArguments),
+    Check(check::CheckArguments),
+    Init(init::InitArguments),
+    Schema(schema::SchemaArguments),
+    Tools(tools::ToolsArguments),
+    Test(test::TestArguments),
+    Explain(explain::ExplainArguments),
+    Policy(policy::PolicyArguments),
 }
 
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
     /// The configuration file (TOML); a variable `CEDARGATE_<SECTION>__<KEY>` overrides it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", default_value = "cedargate.toml")]
     config: PathBuf,
 }
 
@@ -56,6 +73,12 @@ struct ConfigFile {
 struct RunArguments {
     #[command(flatten)]
     file: ConfigFile,
+    #[command(flatten)]
+    server: StdioServer,
+}
+
+#[derive(Debug, clap::Args)]
+struct StdioServer {
     /// Start the MCP server that follows `--` and speak with it over its standard streams, instead
     /// of reaching the one that the configuration names
     #[arg(long, requires = "server")]
@@ -65,10 +88,10 @@ struct RunArguments {
     server: Vec<String>,
 }
 
-impl RunArguments {
-    /// The configuration file, and the server that is to be started instead of the one in it.
-    fn parts(self) -> (PathBuf, Option<Vec<String>>) {
-        (self.file.config, self.stdio.then_some(self.server))
+impl StdioServer {
+    /// The server that is to be started instead of the one in the configuration.
+    fn command(self) -> Option<Vec<String>> {
+        self.stdio.then_some(self.server)
     }
 }
 
@@ -86,30 +109,46 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error, ExitCode::FAILURE),
     };
-    match arguments.command {
-        Command::Run(run) => {
-            let (file, server) = run.parts();
-            runtime.block_on(run::run(&file, server))
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Run(run) => run::run(&run.file.config, run.server.command()).await,
+            Command::Check(check) => check::check(check).await,
+            Command::Init(init) => init::init(init).await,
+            Command::Schema(schema) => schema::schema(schema).await,
+            Command::Tools(tools) => tools::tools(tools).await,
+            Command::Test(test) => test::test(test),
+            Command::Explain(explain) => explain::explain(explain),
+            Command::Policy(policy) => policy::policy(policy),
         }
-        Command::Check(run) => {
-            let (file, server) = run.parts();
-            runtime.block_on(check::check(&file, server))
-        }
-    }
+    })
 }
 
 /// Loads the configuration and starts the log as it says.
 fn load(path: &Path, server: Option<Vec<String>>) -> Result<Config, ConfigError> {
     let config = Config::load_for(path, server)?;
-    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-    // Decisions are on record whatever else is logged.
-    let filter = EnvFilter::new(format!("{wanted},cedargate::decision=info"));
+    start_log("info,cedargate::decision=info", config.log_format);
+    Ok(config)
+}
+
+/// Loads the configuration for a command that says itself what there is to say.
+fn load_quietly(path: &Path, server: Option<Vec<String>>) -> Result<Config, ConfigError> {
+    let config = Config::load_for(path, server)?;
+    start_log("error", LogFormat::Text);
+    Ok(config)
+}
+
+fn start_log(usual: &str, format: LogFormat) {
+    let filter = match std::env::var("RUST_LOG") {
+        // Decisions are on record whatever else is logged.
+        Ok(wanted) => EnvFilter::new(format!("{wanted},cedargate::decision=info")),
+        Err(_) => EnvFilter::new(usual),
+    };
     let terminal = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(terminal)
         .with_env_filter(filter);
-    let json = match config.log_format {
+    let json = match format {
         LogFormat::Auto => !terminal,
         LogFormat::Json => true,
         LogFormat::Text => false,
@@ -120,11 +159,10 @@ fn load(path: &Path, server: Option<Vec<String>>) -> Result<Config, ConfigError>
     } else {
         drop(log.try_init());
     }
-    Ok(config)
 }
 
 fn complain(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
-    eprintln!("cedargate: {error}");
+    anstream::eprintln!("cedargate: {error}");
     code
 }
 

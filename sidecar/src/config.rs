@@ -240,6 +240,11 @@ impl Config {
         self.listener.address
     }
 
+    /// The first of the issuers.
+    pub(crate) fn first_issuer(&self) -> &str {
+        self.issuers.first().map_or("", |issuer| issuer.identifier.as_str())
+    }
+
     /// The resource identifier, which is also the URL that clients are given.
     pub fn resource_identifier(&self) -> &str {
         &self.resource.identifier

@@ -24,6 +24,7 @@ pub mod cli;
 mod config;
 mod edge;
 mod enforce;
+mod files;
 mod ledger;
 mod message;
 mod metadata;
@@ -56,8 +57,8 @@ pub use upstream::{UnusableKey, UnusableUpstream};
 
 pub use admin::UnusableSecret;
 use admin::{Admin, Secret};
-use authz::{Histories, PolicyStore};
-use config::AdminConfig;
+use authz::{Histories, Policies, PolicyStatus, PolicyStore};
+use config::{AdminConfig, ListenerConfig};
 use edge::ServerIdentity;
 use enforce::Enforcer;
 use ledger::Ledger;
@@ -118,12 +119,52 @@ impl Gate {
     /// An issuer that does not answer is no reason not to start: its tokens are refused with 503
     /// until it does.
     pub async fn prepare(config: &Config) -> Result<Self, StartError> {
+        let gate = Self::assemble(config)?;
+        gate.fetch_keys().await?;
+        Ok(gate)
+    }
+
+    /// Everything that is wrong with what `config` names, without asking anybody over the network.
+    pub(crate) fn complaints(config: &Config) -> Vec<StartError> {
         let listener = &config.listener;
-        let identity = ServerIdentity::read(listener).map_err(|cause| StartError::Tls {
-            certificate: listener.certificate.clone(),
-            key: listener.key.clone(),
-            cause,
-        })?;
+        let identity = ServerIdentity::read(listener).map(drop);
+        let journal = config.admin.as_ref().and_then(|admin| admin.revocations.as_deref());
+        let secret = config.admin.as_ref().and_then(|admin| admin.token_file.as_ref());
+        let verifier = || {
+            let revocations = Revocations::load(None)?;
+            let verifier = TokenVerifier::new(&config.issuers, &config.resource, revocations);
+            Ok(drop(verifier?))
+        };
+        let seals = Seals::new(config.sealing_key.as_deref(), config.resource.identifier());
+        [
+            identity.map_err(|cause| StartError::tls(listener, cause)),
+            Revocations::load(journal).map(drop).map_err(StartError::from),
+            secret.map(Secret::read).transpose().map(drop).map_err(StartError::from),
+            verifier(),
+            Policies::load(config).map(drop).map_err(StartError::from),
+            Upstream::new(config).map(drop).map_err(StartError::from),
+            seals.map(drop).map_err(StartError::from),
+        ]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect()
+    }
+
+    /// Fetches the keys of all issuers once.
+    pub(crate) async fn fetch_keys(&self) -> Result<(), StartError> {
+        for key_set in self.enforcer.verifier.key_sets() {
+            if let Err(cause) = key_set.fetch_first().await? {
+                tracing::warn!(?key_set, %cause, "no keys yet; tokens of this issuer are refused");
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, without the issuers' keys.
+    pub(crate) fn assemble(config: &Config) -> Result<Self, StartError> {
+        let listener = &config.listener;
+        let identity =
+            ServerIdentity::read(listener).map_err(|cause| StartError::tls(listener, cause))?;
         let journal = config.admin.as_ref().and_then(|admin| admin.revocations.as_deref());
         let revocations = Revocations::load(journal)?;
         let secret = config.admin.as_ref().and_then(|admin| admin.token_file.as_ref());
@@ -150,11 +191,6 @@ impl Gate {
                 config.limits.max_concurrent_requests_per_principal,
             ),
         };
-        for key_set in enforcer.verifier.key_sets() {
-            if let Err(cause) = key_set.fetch_first().await? {
-                tracing::warn!(?key_set, %cause, "no keys yet; tokens of this issuer are refused");
-            }
-        }
         let enforcer = Arc::new(enforcer);
         let admin = config.admin.clone().map(|admin| (admin, Admin::new(&enforcer, secret)));
         Ok(Self {
@@ -176,14 +212,27 @@ impl Gate {
         self.enforcer.verifier.key_states().map(|state| state.to_string()).collect()
     }
 
+    /// Whether each issuer's keys are there, and what is known of them.
+    pub(crate) fn issuer_findings(&self) -> impl Iterator<Item = (bool, String)> {
+        self.enforcer.verifier.key_states().map(|state| (state.is_usable(), state.to_string()))
+    }
+
+    /// What is in force, and what does not work as well as it might.
+    pub(crate) fn policy_status(&self) -> PolicyStatus {
+        self.enforcer.policies.current().status()
+    }
+
     /// How many policies and tools are in force, for people.
     pub fn summary(&self) -> String {
         let policies = self.enforcer.policies.current();
-        let summary = policies.summary();
-        format!(
-            "{} policies in {} files over {} tools",
-            summary.policies, summary.files, summary.tools
-        )
+        policies.summary().to_string()
+    }
+}
+
+impl StartError {
+    fn tls(listener: &ListenerConfig, cause: io::Error) -> Self {
+        let (certificate, key) = (listener.certificate.clone(), listener.key.clone());
+        Self::Tls { certificate, key, cause }
     }
 }
 

@@ -19,7 +19,7 @@ use http::{HeaderName, HeaderValue};
 
 pub(crate) use envelope::Envelope;
 pub(crate) use era::{Era, ProtocolVersion};
-pub(crate) use method::{Form, Method, TargetKind};
+pub(crate) use method::{Form, METHODS, Method, TargetKind};
 pub(crate) use ownership::sealed_task;
 pub(crate) use request_state::RequestState;
 

@@ -40,6 +40,7 @@ use crate::{
 };
 pub use bearer::BearerToken;
 pub use claims::Claims;
+pub(crate) use claims::Supposed;
 pub use issuer_http::UnusableIssuer;
 pub(crate) use jwks::{Jwks, KeyState};
 

@@ -7,6 +7,7 @@ mod http_server;
 mod identity;
 mod stdio;
 mod stdio_server;
+mod survey;
 mod wire;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::{
 use http_server::HttpServer;
 pub use identity::UnusableKey;
 use stdio_server::StdioServer;
+pub(crate) use survey::survey;
 
 /// The protected MCP server, as the gate reaches it.
 #[derive(Debug)]

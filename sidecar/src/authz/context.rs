@@ -1,6 +1,10 @@
 //! The context of a request: of what the schema declares, what policies look at.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cedar_policy::{Context, RestrictedExpression};
 use jiff::Timestamp;
@@ -9,7 +13,7 @@ use serde_json::Value;
 use super::{
     arguments::Misfit,
     facts::FactsShape,
-    history::Histories,
+    history::{Histories, Tally},
     shape::{self, Known, RecordShape, TypeNames},
 };
 use crate::message::{
@@ -27,6 +31,7 @@ pub(crate) struct Circumstances {
     histories: Arc<Histories>,
     /// Whose history is looked at.
     principal: String,
+    supposition: Option<Supposition>,
 }
 
 impl Circumstances {
@@ -42,7 +47,8 @@ impl Circumstances {
             text.filter(|text| text.len() <= MAX_CLAIMED_BYTES).map(str::to_owned)
         };
         let (provider, model) = (claimed(META_PROVIDER), claimed(META_MODEL));
-        Self { peer, provider, model, histories: Arc::clone(histories), principal }
+        let histories = Arc::clone(histories);
+        Self { peer, provider, model, histories, principal, supposition: None }
     }
 
     /// Remembers what was decided.
@@ -50,26 +56,32 @@ impl Circumstances {
         self.histories.note(&self.principal, permitted, tool, Instant::now());
     }
 
-    /// Of nobody and nowhere, for policies that are tried out.
-    pub(crate) fn none() -> Self {
+    /// Of nobody, for policies that are tried out.
+    pub(super) fn supposed(supposition: Supposition) -> Self {
         Self {
-            peer: IpAddr::from([127, 0, 0, 1]),
-            provider: None,
-            model: None,
-            histories: Arc::new(Histories::new(std::time::Duration::from_secs(1))),
+            peer: supposition.peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            provider: supposition.provider.clone(),
+            model: supposition.model.clone(),
+            histories: Arc::new(Histories::new(Duration::from_secs(1))),
             principal: String::new(),
+            supposition: Some(supposition),
         }
     }
 
-    /// The same, of a client that claims this of itself, at that address.
-    pub(crate) fn claiming(
-        self,
-        peer: Option<IpAddr>,
-        provider: Option<String>,
-        model: Option<String>,
-    ) -> Self {
-        Self { peer: peer.unwrap_or(self.peer), provider, model, ..self }
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self::supposed(Supposition::default())
     }
+}
+
+/// What is supposed of a request that nobody makes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Supposition {
+    pub(super) peer: Option<IpAddr>,
+    pub(super) provider: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) at: Option<Timestamp>,
+    pub(super) history: Tally,
 }
 
 /// What has to be supplied.
@@ -159,7 +171,7 @@ impl ContextShape {
             }
         }
         if let Some(wanted) = &self.system {
-            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+            let now = circumstances.now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
             let now = || RestrictedExpression::new_datetime(&now);
             pairs.push(("system".to_owned(), shape::select(wanted, |_| Some(now()))));
         }
@@ -175,6 +187,11 @@ impl ContextShape {
 }
 
 impl Circumstances {
+    fn now(&self) -> Timestamp {
+        let supposed = self.supposition.as_ref().and_then(|supposition| supposition.at);
+        supposed.unwrap_or_else(Timestamp::now)
+    }
+
     fn peer(&self, wanted: &[&'static str]) -> RestrictedExpression {
         let text = |text: &Option<String>| text.clone().map(RestrictedExpression::new_string);
         shape::select(wanted, |member| match member {
@@ -185,7 +202,10 @@ impl Circumstances {
     }
 
     fn history(&self, wanted: &[&'static str]) -> RestrictedExpression {
-        let tally = self.histories.tally(&self.principal, Instant::now());
+        let tally = match &self.supposition {
+            Some(supposition) => supposition.history,
+            None => self.histories.tally(&self.principal, Instant::now()),
+        };
         shape::select(wanted, |member| {
             Some(RestrictedExpression::new_long(match member {
                 "calls" => tally.calls,

@@ -38,6 +38,16 @@ pub(crate) enum Visibility {
     Always,
 }
 
+impl Visibility {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Conditionally => "conditionally",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// Whether a caller may use something, and what the policies ask for that may permit it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Prospect {

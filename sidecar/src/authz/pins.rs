@@ -90,6 +90,11 @@ impl Pins {
         Pin::Changed
     }
 
+    /// Takes a tool for changed, or none, whatever was seen: to try policies out.
+    pub(super) fn suppose_changed(&self, tool: Option<&str>) {
+        self.changed.store(std::sync::Arc::new(tool.into_iter().map(str::to_owned).collect()));
+    }
+
     /// The definition that was accepted.
     pub(super) fn accepted(&self, name: &str) -> Option<&Value> {
         self.tools.get(name).map(|pinned| &pinned.definition)

@@ -85,6 +85,24 @@ pub(crate) struct Summary {
     pub(crate) warnings: Vec<String>,
 }
 
+/// The same in words.
+#[derive(Debug, Clone)]
+pub(crate) struct PolicyStatus {
+    pub(crate) summary: String,
+    pub(crate) version: String,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} policies in {} files over {} tools", self.policies, self.files, self.tools)?;
+        match self.shadow {
+            0 => Ok(()),
+            shadow => write!(f, ", {shadow} of them in the shadow"),
+        }
+    }
+}
+
 impl std::fmt::Debug for Policies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Policies").field("summary", &self.summary).finish_non_exhaustive()
@@ -142,6 +160,12 @@ impl Policies {
     /// The hash that names this state of the files.
     pub(crate) fn version(&self) -> &str {
         &self.summary.version
+    }
+
+    /// What a command tells of it.
+    pub(crate) fn status(&self) -> PolicyStatus {
+        let Summary { version, warnings, .. } = self.summary.clone();
+        PolicyStatus { summary: self.summary.to_string(), version, warnings }
     }
 
     /// What policies call the principal of a token.

@@ -244,17 +244,6 @@ pub(super) fn bounded(path: &Path, max_bytes: u64) -> Result<String, Vec<Problem
     })
 }
 
-/// Writes a file anew, all or nothing: a reader sees the old one or the new one.
-pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mut file = std::fs::File::create(&beside)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
-}
-
 /// Where `text` goes beyond the bounds, and how.
 fn excess(text: &str, max_statement: usize) -> Option<(usize, &'static str)> {
     let (mut depth, mut statement) = (0_usize, 0_usize);

@@ -49,7 +49,7 @@ impl EntityTypes {
 
 /// The action of a tool: its own name, unless that is a group's or a method's; those get `tool:` in
 /// front, and so does a name that has it already, so that no two names share an action.
-pub(super) fn tool_action(name: &str) -> String {
+pub(crate) fn tool_action(name: &str) -> String {
     let taken = GROUPS.contains(&name) || Method::of_action(name).is_some();
     if taken || name.starts_with(TOOL_PREFIX) {
         return format!("{TOOL_PREFIX}{name}");

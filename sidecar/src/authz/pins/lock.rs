@@ -1,16 +1,25 @@
 //! `tools.lock`: what a server offers, as it was accepted, each tool with its digest.
 
-use std::{collections::BTreeMap, fmt::Write as _, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io,
+    path::Path,
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{
-    offer::Offer,
-    problems::{PolicyError, Problem},
-    source,
+use super::{
+    super::{
+        offer::Offer,
+        problems::{PolicyError, Problem},
+        source,
+    },
+    change::{self, Change},
 };
+use crate::files;
 
 /// The accepted offer of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +110,7 @@ impl Lock {
             resource_templates: self.offer.resource_templates.clone(),
         };
         let text = serde_json::to_string_pretty(&written).map_err(io::Error::other)?;
-        source::replace(path, &(text + "\n"))
+        files::replace(path, &(text + "\n"))
     }
 
     pub(crate) fn offer(&self) -> &Offer {
@@ -114,6 +123,34 @@ impl Lock {
             let digest = self.digests.get(name).map_or("", String::as_str);
             (name, digest, definition)
         })
+    }
+
+    /// Every tool that is not as it was accepted, with what has changed.
+    pub(crate) fn differences(&self, offer: &Offer) -> BTreeMap<String, BTreeSet<Change>> {
+        let mut differences = BTreeMap::new();
+        for (name, now) in offer.tools() {
+            let changes = match self.offer.tool(name) {
+                Some(before) if self.digests.get(name).is_some_and(|d| *d == digest_of(now)) => {
+                    debug_assert_eq!(digest_of(before), digest_of(now));
+                    continue;
+                }
+                Some(before) => change::between(before, now),
+                None => self.change_of_new(now, offer),
+            };
+            differences.insert(name.to_owned(), changes);
+        }
+        let gone = self.offer.tools().filter(|(name, _)| offer.tool(name).is_none());
+        differences.extend(gone.map(|(name, _)| (name.to_owned(), BTreeSet::from([Change::Gone]))));
+        differences
+    }
+
+    /// A tool that is not recorded is new, unless it is one that is gone under another name.
+    fn change_of_new(&self, now: &Value, offer: &Offer) -> BTreeSet<Change> {
+        let gone = self.offer.tools().filter(|(name, _)| offer.tool(name).is_none());
+        match gone.into_iter().find(|(_, before)| change::is_renamed(before, now)) {
+            Some((_, before)) => change::between(before, now),
+            None => BTreeSet::from([Change::New]),
+        }
     }
 
     /// Accepts one tool as it is now, or that it is gone.
