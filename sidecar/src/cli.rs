@@ -65,7 +65,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
     /// The configuration file (TOML); a variable `CEDARGATE_<SECTION>__<KEY>` overrides it
-    #[arg(long, value_name = "FILE", default_value = "cedargate.toml")]
+    #[arg(long, value_name = "FILE", default_value = "cedargate.toml", global = true)]
     config: PathBuf,
 }
 

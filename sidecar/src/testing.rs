@@ -5,8 +5,11 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderValue, Uri, header};
 
+use serde_json::Value;
+
 use crate::{
     answer::EventReader,
+    authz::{Lock, offer::Offer, schema::schema_of},
     config::{IssuerConfig, ResourceConfig},
     message::json::Json,
     token::{ALGORITHMS, BearerToken, Revocations, TokenVerifier, read_key_set, read_token},
@@ -43,6 +46,14 @@ impl Verifier {
         let (head, ()) = http::Request::new(()).into_parts();
         self.0.verify(token, &head).await.is_ok()
     }
+}
+
+/// The Cedar schema and the lock of a server that offers this (a `tools/list`, or its list).
+pub fn schema_and_lock(offered: &Value) -> Option<(String, String)> {
+    let offer = Offer::read(offered).ok()?;
+    let schema = schema_of(&offer);
+    let lock = Lock::of("customers", offer).to_text().ok()?;
+    Some((schema, lock))
 }
 
 /// Takes a token from an `Authorization` header and a request target.

@@ -21,7 +21,6 @@ fn the_gate_links_no_model_no_server_no_issuer_and_no_demo() {
         "genai",
         "rmcp",
         "sqlx",
-        "rcgen",
         "oauth2",
         "server",
         "client",

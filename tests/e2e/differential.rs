@@ -15,7 +15,7 @@ mod readers;
 
 use std::collections::BTreeMap;
 
-use harness::{Neighbour, Stack, repository, scripted::Scripted, skip};
+use harness::{Neighbour, Offered, Stack, scripted::Scripted, skip};
 use serde_json::{Value, json};
 
 use corpus::{Item, Kind};
@@ -31,22 +31,6 @@ enum Outcome {
 
 /// So many characters of a name are on record.
 const RECORDED: usize = 256;
-const TOOL: &str = r#"
-  action "probe"
-    in [call_tool]
-    appliesTo {
-      principal: [OAuthUser],
-      resource: [Tool],
-      context: {
-        system: System,
-        input: {
-          text?: String, count?: Long, amount?: decimal, flag?: Bool, names?: Set<String>,
-          nested?: { text?: String, count?: Long },
-        },
-      },
-    };
-}
-"#;
 const EVERYTHING: &str = "@id(\"everything\") permit (principal, action, resource);";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,15 +66,21 @@ async fn whatever_the_gate_admits_every_sdk_reads_as_the_gate_does() {
     stack.finish().await;
 }
 
+fn tool() -> Value {
+    let (text, count) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    json!({ "name": "probe", "inputSchema": { "type": "object", "properties": {
+        "text": text, "count": count, "amount": { "type": "number" }, "flag": { "type": "boolean" },
+        "names": { "type": "array", "items": text },
+        "nested": { "type": "object", "properties": { "text": text, "count": count } },
+    } } })
+}
+
 /// Sends every item to the gate.
 async fn judged(items: &[Item]) -> (Stack, Vec<Outcome>) {
     let upstream = Scripted::new(|sent| sent.result(&json!({ "resultType": "complete" })));
-    let shipped = repository().join("policies/schema.cedarschema");
-    let shipped = std::fs::read_to_string(shipped).unwrap();
-    let (protocol, _) = shipped.split_once("\n  // The customer server's tools.").unwrap();
     let mut stack = Stack::with()
         .upstream(upstream.router())
-        .schema(&format!("{protocol}{TOOL}"))
+        .offered(&Offered::of(&[tool()]))
         .policies(EVERYTHING)
         .start()
         .await;

@@ -116,7 +116,8 @@ async fn a_document_about_another_issuer_is_named_to_the_operator() {
         config.replace(&format!("issuer = {:?}", stack.issuer()), &format!("issuer = {own:?}"));
     std::fs::write(stack.home().join("foreign.toml"), config).unwrap();
     let gate = env!("CARGO_BIN_EXE_cedargate-under-test");
-    let output = harness::Program::run(gate, &["check", "--config", "foreign.toml"], stack.home());
+    let output =
+        harness::Program::run(gate, &["check", "--live", "--config", "foreign.toml"], stack.home());
     let told = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),

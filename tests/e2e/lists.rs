@@ -98,7 +98,7 @@ async fn lists_are_narrowed_in_whatever_form_they_come() {
         },
     ];
     for form in forms {
-        let stack = Stack::with().upstream(listing(form)).start().await;
+        let stack = Stack::with().unguarded().upstream(listing(form)).start().await;
         let reply = stack.caller("customer:read").request("tools/list", json!({})).await;
         assert_eq!(reply.status, 200, "{}", reply.body);
         assert!(reply.body.contains("get_customer_info"), "{}", reply.body);
@@ -137,7 +137,7 @@ async fn a_list_that_cannot_be_read_is_not_relayed() {
         },
     ];
     for form in forms {
-        let stack = Stack::with().upstream(listing(form)).start().await;
+        let stack = Stack::with().unguarded().upstream(listing(form)).start().await;
         let reply = stack.caller("customer:read").request("tools/list", json!({})).await;
         assert_eq!(reply.status, 502, "{}", reply.body);
         assert!(!reply.body.contains("get_customer_info"), "{}", reply.body);

@@ -43,6 +43,8 @@ mod known_bypasses;
 mod lists;
 /// Official clients through the gate to official servers, each with each.
 mod matrix;
+/// The commands about policies, as an operator types them.
+mod policy_commands;
 /// Editing a policy file changes what is allowed.
 mod policy_edits;
 /// Is it their token? Proof of possession.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use harness::{Stack, schema_for, skip};
+use harness::{Offered, Stack, skip};
 use sidecar::{Decision, DecisionRecord};
 
 use clients::{Client, Found, Visit};
@@ -91,7 +91,7 @@ impl Matrix {
         self.servers.push(server.name);
         let offered = server.tools().await;
         let stack = server.behind(Stack::with());
-        let stack = stack.schema(&schema_for(&offered)).policies(&server.policies());
+        let stack = stack.offered(&Offered::of(&offered)).policies(&server.policies());
         let mut stack = stack.start().await;
         let visits = Client::ALL.map(|client| {
             let token = token(&stack, client);

@@ -22,10 +22,10 @@ fn complaint(program: &str, arguments: &[&str], folder: &Path) -> (i32, String) 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_configuration_checks_out() {
     let stack = Stack::start().await;
-    let output = Program::run(GATE, &["check", "--config", "gate.toml"], stack.home());
+    let output = Program::run(GATE, &["check", "--live", "--config", "gate.toml"], stack.home());
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("5 policies in 5 files over 4 tools"), "{told}");
+    assert!(told.contains("6 policies in 6 files over 4 tools"), "{told}");
     assert!(told.contains(&format!("issuer `{}`: 1 key", stack.issuer())), "{told}");
     stack.finish().await;
 }

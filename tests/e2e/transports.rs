@@ -26,6 +26,7 @@ async fn an_upstream_behind_a_unix_socket_is_reached() {
     let router = upstream.router();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let stack = Stack::with()
+        .unguarded()
         .upstream_url("http://mcp.internal/mcp")
         .upstream_settings(&format!("socket = {socket:?}\n"))
         .start()

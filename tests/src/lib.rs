@@ -36,7 +36,7 @@ pub use program::{Program, free_port};
 pub use raw::RawConnection;
 pub use relay::{Relay, RelayAtWork};
 pub use reply::Reply;
-pub use schema::schema_for;
+pub use schema::Offered;
 pub use spy::{Mark, Spy};
 pub use stack::{Stack, StackBuilder};
 

@@ -20,7 +20,7 @@ use dev_certificates::{AssertionKey, Identity, LocalAuthority};
 use server::{CustomerServer, store::DemoRows};
 use tokio::sync::watch;
 
-use crate::repository;
+use crate::{repository, stack::StackBuilder};
 
 pub(crate) struct Place<'a> {
     pub(crate) home: &'a Path,
@@ -97,14 +97,17 @@ impl<'a> Place<'a> {
         self.write("assertion-jwks.json", &assertion.jwks_json);
     }
 
-    pub(crate) fn write_policies(&self, instead: Option<&str>, schema: Option<&str>) {
+    pub(crate) fn write_policies(&self, builder: &StackBuilder) {
+        let StackBuilder { policies: instead, schema, lock, unguarded, .. } = builder;
         let shipped = repository().join("policies");
         for entry in std::fs::read_dir(shipped).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let wanted = match path.extension().and_then(|e| e.to_str()) {
                 Some("cedarschema") => schema.is_none(),
+                Some("cedar") if name == "guardrails.cedar" && *unguarded => false,
                 Some("cedar") => instead.is_none(),
+                Some("lock") => lock.is_none(),
                 _ => false,
             };
             if wanted {
@@ -114,6 +117,9 @@ impl<'a> Place<'a> {
         }
         if let Some(text) = instead {
             self.write("policies/test.cedar", text);
+        }
+        if let Some(text) = lock {
+            self.write("policies/tools.lock", text);
         }
         if let Some(text) = schema {
             self.write("policies/schema.cedarschema", text);

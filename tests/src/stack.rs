@@ -81,7 +81,7 @@ impl Stack {
         let gate = gate_listener.local_addr().unwrap();
         let resource = format!("https://{gate}/mcp");
         place.write_identities();
-        place.write_policies(builder.policies.as_deref(), builder.schema.as_deref());
+        place.write_policies(&builder);
 
         let signing_key = signing_key();
         let issuer_keys = KeyRing::new(signing_key.clone());

@@ -339,7 +339,8 @@ fn invalid(schema: &Schema, files: &[PolicyFile]) -> Vec<Problem> {
         // What speaks of something unknown does not fit anything either, and says so too.
         let explained: HashSet<&PolicyId> =
             all.iter().filter(|(_, p)| p.says("unrecognized")).map(|(id, _)| *id).collect();
-        let unfit = |p: &Problem| p.says("unable to find an applicable action");
+        let follows = ["unable to find an applicable action", "policy is impossible"];
+        let unfit = |p: &Problem| follows.iter().any(|words| p.says(words));
         let kept = all.into_iter().filter(|(id, p)| !(unfit(p) && explained.contains(id)));
         problems
             .extend(kept.map(|(id, problem)| problem.or_help(|what| compile::advice(what, id))));

@@ -11,6 +11,7 @@ use crate::{
 };
 
 const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
+const LOCK: &str = include_str!("../../../policies/tools.lock");
 const ADVERTISED: [&str; 4] =
     ["customer:read", "ticket:create", "account:calculate", "security:read"];
 
@@ -20,6 +21,7 @@ impl Home {
     fn with(policies: &str) -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         std::fs::write(home.path().join("schema.cedarschema"), SCHEMA).unwrap();
+        std::fs::write(home.path().join("tools.lock"), LOCK).unwrap();
         home.write(policies);
         home
     }
@@ -211,13 +213,13 @@ fn a_policy_that_fails_to_evaluate_refuses_even_if_another_permits() {
     let policies = policies(
         r#"@id("all") permit (principal, action, resource);
            @id("overflows") forbid (principal, action == Mcp::Action::"get_recent_customers", resource)
-           when { context.input has limit && context.input.limit * 2000 > 2000000 };"#,
+           when { context.input has limit && context.input.limit * 922337203685477580 < 0 };"#,
     );
     let recent = |limit: &str| {
         decide(&policies, &[], call("get_recent_customers", &format!(r#"{{"limit":{limit}}}"#)))
     };
     assert_eq!(recent("10"), Ok(vec!["all".to_owned()]));
-    assert_eq!(recent("9007199254740991").unwrap_err().reason(), "evaluation-failed");
+    assert_eq!(recent("100").unwrap_err().reason(), "evaluation-failed");
 }
 
 #[test]
@@ -281,8 +283,12 @@ fn a_set_that_cannot_mean_what_it_says_is_refused() {
 fn a_schema_that_asks_for_what_nobody_supplies_is_refused() {
     let home = Home::with(r#"@id("a") permit (principal, action, resource);"#);
     for (from, to, part) in [
-        ("iss: String,", "iss: String, department: String,", "department"),
-        ("input: { limit?: Long }", "input: { limit?: Long }, mood: String", "context.mood"),
+        ("iss: String,", "iss: String,\n    department: String,", "department"),
+        (
+            "\"limit\"?: Long,\n        },",
+            "\"limit\"?: Long,\n        }, mood: String",
+            "context.mood",
+        ),
         ("type System = { now: datetime };", "type System = { now: Long };", "context.system"),
         ("namespace Mcp {", "namespace Other {", "namespace Mcp"),
     ] {
@@ -359,7 +365,9 @@ async fn sets_follow_their_files_and_a_broken_one_changes_nothing() {
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     assert!(is("third"));
     std::fs::create_dir(home.path()).unwrap();
-    std::fs::copy(away.join("schema.cedarschema"), home.path().join("schema.cedarschema")).unwrap();
+    for file in ["schema.cedarschema", "tools.lock"] {
+        std::fs::copy(away.join(file), home.path().join(file)).unwrap();
+    }
     home.write(&permit("fourth"));
     until(|| is("fourth")).await;
     home.write(&permit("fifth"));

@@ -3,43 +3,39 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use crate::authz::{Policies, offer::Offer, tool_needs::Reach};
+use crate::authz::{Policies, offer::Offer};
 
-/// The matrix of everything that the server offers against every advertised scope.
+/// Everything that a caller can ask for, against the advertised scopes.
 ///
-/// `yes` with any arguments, `some` with some or at some times, `-` with none. One column for no
-/// scope, one for each scope alone, one for all of them.
+/// `yes` with any arguments, `some` with some or at some times, `-` with none: for somebody with no
+/// scope, for somebody with all, and alone with each scope with which that differs from none.
 pub(super) fn matrix(policies: &Policies, offer: &Offer) -> String {
     let scopes = policies.advertised_scopes();
-    let mut columns: Vec<(String, BTreeSet<String>)> = vec![("none".to_owned(), BTreeSet::new())];
-    columns.extend(scopes.iter().map(|scope| (scope.clone(), BTreeSet::from([scope.clone()]))));
-    columns.push(("all".to_owned(), scopes.iter().cloned().collect()));
-    let rows: Vec<(String, Vec<&'static str>)> = policies
+    let (none, all) = (BTreeSet::new(), scopes.iter().cloned().collect());
+    let rows: Vec<[String; 4]> = policies
         .reaches(offer)
         .into_iter()
-        .map(|reach: Reach| {
-            let cells = columns.iter().map(|(_, scopes)| policies.cell(&reach, scopes)).collect();
-            (reach.to_string(), cells)
+        .map(|reach| {
+            let without = policies.cell(&reach, &none);
+            let alone = scopes.iter().filter_map(|scope| {
+                let cell = policies.cell(&reach, &BTreeSet::from([scope.clone()]));
+                (cell != without).then(|| format!("{scope} {cell}"))
+            });
+            let alone = alone.collect::<Vec<_>>().join(", ");
+            [reach.to_string(), without.to_owned(), policies.cell(&reach, &all).to_owned(), alone]
         })
         .collect();
-    written(&columns, &rows)
+    written(&rows)
 }
 
-fn written(columns: &[(String, BTreeSet<String>)], rows: &[(String, Vec<&'static str>)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+fn written(rows: &[[String; 4]]) -> String {
+    let width = rows.iter().map(|[name, ..]| name.chars().count()).max().unwrap_or(0);
     let mut text = String::from(HEAD);
-    // Writing to a string cannot fail.
-    let _infallible = write!(text, "{:width$}", "");
-    for (title, _) in columns {
-        let _infallible = write!(text, "  {title}");
-    }
-    text.push('\n');
-    for (name, cells) in rows {
-        let mut line = format!("{name:width$}");
-        for (cell, (title, _)) in cells.iter().zip(columns) {
-            let width = title.chars().count();
-            let _infallible = write!(line, "  {cell:width$}");
-        }
+    let head = ["", "none", "all", "alone"].map(str::to_owned);
+    for [name, none, all, alone] in [&head].into_iter().chain(rows) {
+        let mut line = String::new();
+        // Writing to a string cannot fail.
+        let _infallible = write!(line, "{name:width$}  {none:4}  {all:4}  {alone}");
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -47,7 +43,8 @@ fn written(columns: &[(String, BTreeSet<String>)], rows: &[(String, Vec<&'static
 }
 
 const HEAD: &str = "\
-# Who may do what: somebody in no group with no scope, with each alone, with all.
+# Who may do what, in no group: with no scope, with all advertised ones, and alone with each that
+# makes a difference.
 # yes: with any arguments · some: with some, or at some times · -: never
 # Written by `cedargate test --write`, compared by `cedargate test`.
 

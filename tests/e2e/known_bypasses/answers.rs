@@ -18,7 +18,7 @@ fn list() -> String {
 /// What a caller of one tool gets for a list that comes in this form.
 async fn listed(form: impl Fn() -> Response + Send + Sync + 'static) -> (StatusCode, String) {
     let upstream = Scripted::new(move |_| form());
-    let stack = Stack::with().upstream(upstream.router()).start().await;
+    let stack = Stack::with().unguarded().upstream(upstream.router()).start().await;
     let reply = stack.caller("customer:read").request("tools/list", json!({})).await;
     let told = (reply.status, reply.body);
     assert!(!told.1.contains("create_support_ticket"), "{}", told.1);
@@ -124,7 +124,7 @@ async fn callers_with_the_same_id_get_their_own_answers() {
     let upstream = Router::new().fallback(any(async |body: String| {
         let asked: Value = serde_json::from_str(&body).unwrap();
         let customer = asked["params"]["arguments"]["customer_id"].as_str().unwrap().to_owned();
-        let number: u64 = customer[1..].parse().unwrap();
+        let number: u64 = customer[4..].parse().unwrap();
         tokio::time::sleep(Duration::from_millis(400 - 10 * number)).await;
         let content = json!([{ "type": "text", "text": customer }]);
         let answer =
@@ -140,7 +140,7 @@ async fn callers_with_the_same_id_get_their_own_answers() {
         })
         .collect();
     let calls = callers.iter().enumerate().map(async |(number, caller)| {
-        let customer = format!("C{number}");
+        let customer = format!("CUST{number}");
         let reply = caller.call("get_customer_info", json!({ "customer_id": customer })).await;
         assert_eq!(reply.result()["content"][0]["text"], customer, "{}", reply.body);
     });

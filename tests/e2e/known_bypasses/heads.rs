@@ -80,17 +80,19 @@ async fn only_exact_hosts_are_ours() {
 async fn nothing_of_the_callers_head_goes_upstream() {
     let upstream = Scripted::new(|sent| sent.result(&json!({ "content": [] })));
     let stack = Stack::with().upstream(upstream.router()).start().await;
-    let caller = stack.caller("customer:read");
+    let caller = stack.caller("ticket:create");
     let token = caller.token().to_owned();
     let mut caller = caller;
     for (name, value) in THEIRS {
         caller = caller.header(name, value);
     }
-    let arguments = json!({ "customer_id": "../../admin?x=1\r\nX-Injected: theirs" });
+    let odd = "../../admin?x=1\r\nX-Injected: theirs";
+    let arguments =
+        json!({ "customer_id": "ABC123", "subject": odd, "description": "d", "priority": "low" });
     let in_session = caller.clone().header("mcp-session-id", "theirs");
-    let reply = in_session.refused_call("get_customer_info", arguments.clone()).await;
+    let reply = in_session.refused_call("create_support_ticket", arguments.clone()).await;
     assert_eq!(reply.reason(), "unknown-session", "{}", reply.body);
-    let reply = caller.call("get_customer_info", arguments).await;
+    let reply = caller.call("create_support_ticket", arguments).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     let sent = upstream.sent().pop().unwrap();
     let mut names: Vec<&str> = sent.headers.keys().map(|name| name.as_str()).collect();

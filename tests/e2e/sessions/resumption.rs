@@ -20,7 +20,7 @@ async fn a_broken_stream_is_taken_up_again_by_its_caller_alone() {
     let tools = json!([{ "name": "get_customer_info" }, { "name": "create_support_ticket" }]);
     let rest = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": tools } });
     let upstream = breaking_off(rest);
-    let stack = Stack::with().upstream(upstream.router()).start().await;
+    let stack = Stack::with().unguarded().upstream(upstream.router()).start().await;
     let alice = stack.caller("customer:read");
     let session = open_session(&alice).await;
     let own = within(&alice, &session);
@@ -32,7 +32,8 @@ async fn a_broken_stream_is_taken_up_again_by_its_caller_alone() {
     let resumed = own.clone().header("last-event-id", &event).send(Method::GET, None).await;
     let answer = resumed.messages().remove(0);
     assert_eq!(answer["id"], 1);
-    assert_eq!(answer["result"]["tools"], json!([{ "name": "get_customer_info" }]), "narrowed");
+    assert_eq!(answer["result"]["tools"].as_array().unwrap().len(), 1, "narrowed");
+    assert_eq!(answer["result"]["tools"][0]["name"], "get_customer_info");
 
     let before = stack.spy().mark();
     let raw = own.clone().header("last-event-id", "e-1").send(Method::GET, None).await;

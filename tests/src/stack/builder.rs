@@ -3,7 +3,7 @@
 use axum::Router;
 
 use super::Stack;
-use crate::place::GateSettings;
+use crate::{place::GateSettings, schema::Offered};
 
 /// What is different from the usual stack.
 #[derive(Debug, Default)]
@@ -11,6 +11,8 @@ pub struct StackBuilder {
     pub(super) upstream: Option<Router>,
     pub(super) policies: Option<String>,
     pub(super) schema: Option<String>,
+    pub(super) lock: Option<String>,
+    pub(super) unguarded: bool,
     pub(super) settings: GateSettings,
 }
 
@@ -30,6 +32,20 @@ impl StackBuilder {
     /// This schema instead of the repository's, whose policies do not fit it.
     pub fn schema(mut self, text: &str) -> Self {
         self.schema = Some(text.to_owned());
+        self
+    }
+
+    /// The schema and the lock of another server than the customer server.
+    pub fn offered(mut self, offered: &Offered) -> Self {
+        self.schema = Some(offered.schema.clone());
+        self.lock = Some(offered.lock.clone());
+        self
+    }
+
+    /// Without the guardrail that puts tools out of use whose definitions are not the accepted ones:
+    /// for upstreams whose lists are made up.
+    pub fn unguarded(mut self) -> Self {
+        self.unguarded = true;
         self
     }
 

@@ -60,12 +60,12 @@ impl Lock {
 
     /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, PolicyError> {
+        if !path.exists() {
+            let what = "is not there, and the schema lets policies ask for a tool's `pin`";
+            return Err(Problem::new(path, what).help(HOW_TO_WRITE_IT).into());
+        }
         let text = source::bounded(path, MAX_LOCK_BYTES)?;
-        Self::parse(&text).map_err(|what| {
-            Problem::new(path, what)
-                .help("`cedargate tools accept --all` writes it anew from what the server offers")
-                .into()
-        })
+        Self::parse(&text).map_err(|what| Problem::new(path, what).help(HOW_TO_WRITE_IT).into())
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -97,6 +97,11 @@ impl Lock {
 
     /// Writes it to `path`, all or nothing.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        files::replace(path, &self.to_text()?)
+    }
+
+    /// As it stands in the file.
+    pub(crate) fn to_text(&self) -> io::Result<String> {
         let tool = |(name, digest, definition): (&str, &str, &Value)| {
             let (digest, definition) = (digest.to_owned(), definition.clone());
             (name.to_owned(), WrittenTool { digest, definition })
@@ -110,7 +115,7 @@ impl Lock {
             resource_templates: self.offer.resource_templates.clone(),
         };
         let text = serde_json::to_string_pretty(&written).map_err(io::Error::other)?;
-        files::replace(path, &(text + "\n"))
+        Ok(text + "\n")
     }
 
     pub(crate) fn offer(&self) -> &Offer {
@@ -190,6 +195,8 @@ pub(crate) fn digest_of(definition: &Value) -> String {
     text
 }
 
+const HOW_TO_WRITE_IT: &str =
+    "`cedargate tools accept --all` writes it anew from what the server offers";
 const VERSION: u32 = 1;
 /// Hundreds of tools with long descriptions.
 const MAX_LOCK_BYTES: u64 = 16 * 1024 * 1024;
