@@ -8,12 +8,12 @@ use crate::{place::GateSettings, schema::Offered};
 /// What is different from the usual stack.
 #[derive(Debug, Default)]
 pub struct StackBuilder {
-    pub(super) upstream: Option<Router>,
-    pub(super) policies: Option<String>,
-    pub(super) schema: Option<String>,
-    pub(super) lock: Option<String>,
-    pub(super) unguarded: bool,
-    pub(super) settings: GateSettings,
+    pub(crate) upstream: Option<Router>,
+    pub(crate) policies: Option<String>,
+    pub(crate) schema: Option<String>,
+    pub(crate) lock: Option<String>,
+    pub(crate) unguarded: bool,
+    pub(crate) settings: GateSettings,
 }
 
 impl StackBuilder {
