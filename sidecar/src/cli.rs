@@ -137,6 +137,13 @@ fn load_quietly(path: &Path, server: Option<Vec<String>>) -> Result<Config, Conf
     Ok(config)
 }
 
+/// The same, with the log saying why something over the network did not work.
+fn load_telling(path: &Path, server: Option<Vec<String>>) -> Result<Config, ConfigError> {
+    let config = Config::load_for(path, server)?;
+    start_log("warn", LogFormat::Text);
+    Ok(config)
+}
+
 fn start_log(usual: &str, format: LogFormat) {
     let filter = match std::env::var("RUST_LOG") {
         // Decisions are on record whatever else is logged.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::{ConfigFile, StdioServer, load_quietly, misused, report, report::styled};
+use super::{ConfigFile, StdioServer, load_telling, misused, report, report::styled};
 use crate::{
     Gate, StartError,
     authz::{Lock, PolicyStatus},
@@ -36,7 +36,7 @@ pub(super) struct CheckArguments {
 
 pub(super) async fn check(arguments: CheckArguments) -> ExitCode {
     let CheckArguments { file, server, live, json: as_json } = arguments;
-    let config = match load_quietly(&file.config, server.command()) {
+    let config = match load_telling(&file.config, server.command()) {
         Ok(config) => config,
         Err(error) => return report::error(&error, as_json),
     };
