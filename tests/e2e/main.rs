@@ -23,6 +23,8 @@ mod durability;
 mod edge;
 /// What a caller with the right scopes can do, in both protocol eras.
 mod everyday;
+/// From a public server to a gate in front of it.
+mod first_steps;
 /// How fast a release build starts and how little memory it takes.
 mod footprint;
 /// Official SDKs as foreign clients.
@@ -47,6 +49,8 @@ mod matrix;
 mod policy_commands;
 /// Editing a policy file changes what is allowed.
 mod policy_edits;
+/// May they, about arguments: what policies can see, and what they cost nobody.
+mod policy_engine;
 /// Is it their token? Proof of possession.
 mod possession;
 /// The programs: exit codes, complaints, draining.

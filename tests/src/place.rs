@@ -33,6 +33,7 @@ pub(crate) struct Place<'a> {
 pub(crate) struct GateSettings {
     pub(crate) in_listener: String,
     pub(crate) in_resource: String,
+    pub(crate) in_policies: String,
     /// Instead of the issuer that is started.
     pub(crate) issuer: Option<String>,
     pub(crate) in_issuer: String,
@@ -117,6 +118,9 @@ impl<'a> Place<'a> {
         }
         if let Some(text) = instead {
             self.write("policies/test.cedar", text);
+        }
+        for (name, text) in &builder.policy_files {
+            self.write(&format!("policies/{name}"), text);
         }
         if let Some(text) = lock {
             self.write("policies/tools.lock", text);
@@ -204,8 +208,15 @@ impl<'a> Place<'a> {
         upstream: &str,
         settings: &GateSettings,
     ) -> PathBuf {
-        let GateSettings { in_listener, in_resource, in_issuer, in_upstream, sections, .. } =
-            settings;
+        let GateSettings {
+            in_listener,
+            in_resource,
+            in_issuer,
+            in_policies,
+            in_upstream,
+            sections,
+            ..
+        } = settings;
         let issuer = settings.issuer.as_deref().unwrap_or(issuer);
         let upstream = settings.upstream_at(upstream);
         let text = format!(
@@ -229,6 +240,7 @@ impl<'a> Place<'a> {
 
             [policies]
             directory = "policies"
+            {in_policies}
 
             [upstream]
             name = "customers"

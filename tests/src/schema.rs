@@ -17,8 +17,8 @@ impl Offered {
         Self { schema, lock }
     }
 
-    /// The Cedar schema.
-    pub fn schema(&self) -> &str {
-        &self.schema
+    /// The lock.
+    pub fn lock(&self) -> &str {
+        &self.lock
     }
 }

@@ -13,6 +13,7 @@ pub struct StackBuilder {
     pub(crate) schema: Option<String>,
     pub(crate) lock: Option<String>,
     pub(crate) unguarded: bool,
+    pub(crate) policy_files: Vec<(String, String)>,
     pub(crate) settings: GateSettings,
 }
 
@@ -99,6 +100,18 @@ impl StackBuilder {
     /// More settings of the listener, TOML.
     pub fn listener_settings(mut self, toml: &str) -> Self {
         self.settings.in_listener.push_str(toml);
+        self
+    }
+
+    /// More settings of the policies, TOML.
+    pub fn policy_settings(mut self, toml: &str) -> Self {
+        self.settings.in_policies.push_str(toml);
+        self
+    }
+
+    /// A file beside the policies.
+    pub fn policy_file(mut self, name: &str, text: &str) -> Self {
+        self.policy_files.push((name.to_owned(), text.to_owned()));
         self
     }
 
