@@ -89,6 +89,6 @@ async fn a_new_or_renamed_tool_is_not_there() {
     let listed = caller.request("tools/list", json!({})).await;
     assert_eq!(listed.tool_names(), ["fetch", "read-file", "read-files"]);
     let reply = caller.refused_call("pay2", json!({ "amounts": [1] })).await;
-    assert_eq!(reply.reason(), "unknown-tool", "{}", reply.body);
+    assert!(reply.body.contains("Unknown tool: pay2"), "{}", reply.body);
     stack.finish().await;
 }
