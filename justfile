@@ -36,6 +36,10 @@ footprint:
 bench:
     cargo bench -p tests --bench token
 
+# What it costs to decide about a call, and to load ten thousand policies
+bench-policies:
+    cargo bench -p tests --bench authorize
+
 # Every fuzz target for some seconds
 fuzz seconds="10":
     tests/fuzz/run {{seconds}}

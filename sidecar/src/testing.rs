@@ -9,10 +9,13 @@ use serde_json::Value;
 
 use crate::{
     answer::EventReader,
-    authz::{Lock, offer::Offer, schema::schema_of},
-    config::{IssuerConfig, ResourceConfig},
-    message::json::Json,
-    token::{ALGORITHMS, BearerToken, Revocations, TokenVerifier, read_key_set, read_token},
+    authz::{Asker, Circumstances, Lock, Policies, offer::Offer, schema::schema_of, tryout::Trial},
+    config::{Config, IssuerConfig, ResourceConfig},
+    message::{Envelope, Message, json::Json},
+    token::{
+        ALGORITHMS, BearerToken, Claims, Revocations, Supposed, TokenVerifier, read_key_set,
+        read_token,
+    },
 };
 
 /// Verifies tokens of one issuer whose keys are in a file.
@@ -115,3 +118,51 @@ pub fn event_stream(text: &[u8]) {
 
 /// Small enough that inputs reach it.
 const FUZZED_EVENT_BYTES: usize = 256;
+
+/// Policies in a folder, asked about one call again and again.
+pub struct Decider {
+    policies: Policies,
+    claims: Claims,
+    circumstances: Circumstances,
+}
+
+impl std::fmt::Debug for Decider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decider").field("policies", &self.policies).finish_non_exhaustive()
+    }
+}
+
+/// A message that is ready to be decided about.
+#[derive(Debug)]
+pub struct Call(Message);
+
+impl Decider {
+    /// Loads what the configuration names, for a caller with these scopes.
+    pub fn new(config: &Config, scopes: &[&str]) -> Result<Self, String> {
+        let policies = Policies::load(config).map_err(|error| error.for_people(false))?;
+        let who = Supposed {
+            iss: "https://issuer.example.com".to_owned(),
+            sub: "a-subject-of-some-length".to_owned(),
+            client_id: "client".to_owned(),
+            scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+            groups: ["engineering", "support"].map(str::to_owned).into(),
+            ..Supposed::default()
+        };
+        let trial = Trial { who: who.clone(), ..Trial::default() };
+        let circumstances = trial.circumstances();
+        Ok(Self { policies, claims: Claims::supposed(who), circumstances })
+    }
+
+    /// Reads a message as the gate would.
+    pub fn call(body: &[u8]) -> Option<Call> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Some(Call(Envelope::read(&headers, body).ok()?.confirmed_by(&headers).ok()?))
+    }
+
+    /// Whether it is permitted.
+    pub fn permits(&self, Call(message): Call) -> bool {
+        let asker = Asker { claims: &self.claims, circumstances: &self.circumstances };
+        self.policies.authorize(&asker, message).outcome.is_ok()
+    }
+}

@@ -51,6 +51,8 @@ mod policy_commands;
 mod policy_edits;
 /// May they, about arguments: what policies can see, and what they cost nobody.
 mod policy_engine;
+/// Typical mistakes in policies, and what is said of them.
+mod policy_mistakes;
 /// Is it their token? Proof of possession.
 mod possession;
 /// The programs: exit codes, complaints, draining.

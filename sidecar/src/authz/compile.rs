@@ -12,6 +12,7 @@ use super::{
     annotations::Obligations,
     arguments::{ArgumentsSchema, Misfit},
     context::{Circumstances, ContextShape},
+    issued_names::IssuedNames,
     mentions::Mentions,
     pins::Lock,
     policies::ActionRules,
@@ -90,36 +91,26 @@ pub(super) fn compile(
 pub(super) fn cut_down(
     actions: &mut HashMap<String, ActionRules>,
     namespace: &Value,
-    files: &[PolicyFile],
+    looks: &HashMap<&PolicyId, Look>,
 ) -> Result<Schema, String> {
     let names = TypeNames::of(namespace);
-    let policies = files.iter().flat_map(|file| &file.policies).map(|named| &named.policy);
-    let found: HashMap<&PolicyId, (Mentions, SpokenScopes)> = policies
-        .map(|policy| (policy.id(), (Mentions::of_context(policy), SpokenScopes::of(policy))))
-        .collect();
     let mut pruned = namespace.clone();
     for (id, rules) in actions {
         let shadow = rules.shadow.iter().flat_map(PolicySet::policies);
         let bearing = rules.policies.policies().chain(shadow);
-        let bearing = bearing.filter_map(|policy| found.get(policy.id()));
         let (mut mentions, mut scopes) = (Mentions::default(), SpokenScopes::default());
-        for (looked_at, spoken) in bearing {
-            mentions.join(looked_at);
-            scopes.join(spoken);
+        for look in bearing.filter_map(|policy| looks.get(policy.id())) {
+            mentions.join(&look.mentions);
+            scopes.join(&look.scopes);
         }
-        // Arguments are one value: they are read as one. And facts are about them.
-        if mentions.member("facts").is_some() {
-            mentions.add(&["input"], false);
-        }
-        mentions.take_whole("input");
         let Some(place) = pruned.get_mut("actions").and_then(|all| all.get_mut(id)) else {
             continue;
         };
         let Some(context) = place.pointer_mut("/appliesTo/context") else { continue };
         *context = mentions.prune(context, &|definition| names.resolve(definition));
-        let cut =
-            ContextShape::of(&names, context).map_err(|what| format!("action `{id}`: {what}"))?;
-        rules.context = std::mem::take(&mut rules.context).cut_down_to(cut);
+        rules.context = std::mem::take(&mut rules.context)
+            .cut_down(&names, context)
+            .map_err(|what| format!("action `{id}`: {what}"))?;
         rules.scopes = scopes;
     }
     let fragment = Map::from_iter([(NAMESPACE.to_owned(), pruned)]);
@@ -216,14 +207,31 @@ fn obligations_of(bearing: &[&Read<'_>]) -> HashMap<String, Obligations> {
         .collect()
 }
 
-/// A member of `context.peer` that a `permit` trusts although it is the client's own word.
-pub(super) fn trusted_claim(policy: &Policy) -> Option<&'static str> {
-    if policy.effect() == Effect::Forbid {
-        return None;
+/// What was found in one policy.
+pub(super) struct Look {
+    mentions: Mentions,
+    scopes: SpokenScopes,
+    /// A member of `context.peer` that a `permit` trusts although it is the client's own word.
+    pub(super) trusts: Option<&'static str>,
+    /// What is wrong with the names in it.
+    pub(super) misnamed: Option<String>,
+}
+
+impl Look {
+    /// Cedar's JSON form of a policy is read from its text each time, so that it is asked for once.
+    pub(super) fn at(policy: &Policy, names: &IssuedNames<'_>) -> Self {
+        let Ok(json) = policy.to_json() else {
+            let misnamed = Some("cannot be looked at".to_owned());
+            let (mentions, scopes) = (Mentions::default(), SpokenScopes::default());
+            return Self { mentions, scopes, trusts: None, misnamed };
+        };
+        let mentions = Mentions::of_context(&json);
+        let peer = mentions.member("peer").filter(|_| policy.effect() == Effect::Permit);
+        let claims = ["provider", "model"];
+        let trusts = peer.and_then(|peer| claims.into_iter().find(|c| peer.member(c).is_some()));
+        let misnamed = names.require_in(&json).err();
+        Self { scopes: SpokenScopes::of(&json), trusts, misnamed, mentions }
     }
-    let mentions = Mentions::of_context(policy);
-    let peer = mentions.member("peer")?;
-    ["provider", "model"].into_iter().find(|claim| peer.member(claim).is_some())
 }
 
 /// What to do about an error of Cedar's validator that does not say so itself.

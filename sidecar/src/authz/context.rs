@@ -87,10 +87,10 @@ pub(super) struct Supposition {
 /// What has to be supplied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ContextShape {
-    /// The type of `context.input`, when the schema declares one.
+    /// The type of `context.input`, when the schema declares one: arguments are held against it.
     input: Option<RecordShape>,
-    /// Whether policies look at it.
-    reads_input: bool,
+    /// What of it policies look at.
+    looked_at: Option<RecordShape>,
     facts: Option<FactsShape>,
     system: Option<Vec<&'static str>>,
     peer: Option<Vec<&'static str>>,
@@ -104,6 +104,21 @@ const HISTORY: Known = &[("calls", "Long"), ("denials", "Long"), ("tools", "Long
 impl ContextShape {
     /// What a context declares; what cannot be supplied is an error here and not at a request.
     pub(super) fn of(names: &TypeNames<'_>, context: &Value) -> Result<Self, String> {
+        Self::read(names, context, None)
+    }
+
+    /// The same, of a schema that is cut down to what policies look at.
+    pub(super) fn cut_down(self, names: &TypeNames<'_>, context: &Value) -> Result<Self, String> {
+        let cut = Self::read(names, context, self.input.as_ref())?;
+        Ok(Self { input: self.input, ..cut })
+    }
+
+    /// Facts are about `whole`, or about what the context itself declares.
+    fn read(
+        names: &TypeNames<'_>,
+        context: &Value,
+        whole: Option<&RecordShape>,
+    ) -> Result<Self, String> {
         let mut shape = Self::default();
         let mut members = names.members(context)?;
         // Facts are about what the input has.
@@ -113,11 +128,13 @@ impl ContextShape {
             let within = |what: String| format!("`context.{name}` {what}");
             match name {
                 "input" => {
-                    shape.input = Some(names.record(definition).map_err(within)?);
-                    shape.reads_input = true;
+                    let input = names.record(definition).map_err(within)?;
+                    shape.input = Some(input.clone());
+                    shape.looked_at = Some(input);
                 }
                 "facts" => {
-                    let input = shape.input.as_ref().ok_or("declares facts and no input")?;
+                    let input = whole.or(shape.input.as_ref());
+                    let input = input.ok_or("declares facts and no input")?;
                     shape.facts = Some(FactsShape::of(names, definition, input).map_err(within)?);
                 }
                 "system" => shape.system = Some(known(SYSTEM).map_err(within)?),
@@ -141,12 +158,6 @@ impl ContextShape {
         Ok(shape)
     }
 
-    /// What of it is left when the schema is cut down to what policies look at. Arguments are held
-    /// against all of it nevertheless.
-    pub(super) fn cut_down_to(self, pruned: Self) -> Self {
-        Self { input: self.input, reads_input: pruned.input.is_some(), ..pruned }
-    }
-
     /// Whether policies look at what callers did before.
     pub(super) fn reads_history(&self) -> bool {
         self.history.is_some()
@@ -162,9 +173,9 @@ impl ContextShape {
         let none = Object::default();
         let arguments = arguments.unwrap_or(&none);
         if let Some(input) = &self.input {
-            let read = input.read(arguments).map_err(Misfit::at)?;
-            if self.reads_input {
-                pairs.push(("input".to_owned(), read));
+            input.check(arguments).map_err(Misfit::at)?;
+            if let Some(looked_at) = &self.looked_at {
+                pairs.push(("input".to_owned(), looked_at.build(arguments)));
             }
             if let Some(facts) = &self.facts {
                 pairs.push(("facts".to_owned(), facts.about(arguments, input)));

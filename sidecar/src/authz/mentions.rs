@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::Policy;
 use serde_json::{Map, Value};
 
 /// The parts of a record that are looked at.
@@ -17,21 +16,11 @@ pub(super) struct Mentions {
 impl Mentions {
     /// What a policy looks at in `context`.
     ///
-    /// Walks Cedar's JSON form of a policy (its depth is bounded where it was read).
-    pub(super) fn of_context(policy: &Policy) -> Self {
+    /// Walks Cedar's JSON form of it (its depth is bounded where it was read).
+    pub(super) fn of_context(policy: &Value) -> Self {
         let mut mentions = Self::default();
-        match policy.to_json() {
-            Ok(json) => mentions.collect(&json),
-            Err(_) => mentions.whole = true,
-        }
+        mentions.collect(policy);
         mentions
-    }
-
-    /// Whatever is looked at in a member counts as all of it.
-    pub(super) fn take_whole(&mut self, name: &str) {
-        if let Some(member) = self.members.get_mut(name) {
-            *member = Self { whole: true, members: BTreeMap::new() };
-        }
     }
 
     pub(super) fn join(&mut self, other: &Self) {
@@ -91,7 +80,7 @@ impl Mentions {
     }
 
     /// Notes that what is at the end of a way is looked at, or only whether it is there.
-    pub(super) fn add(&mut self, way: &[&str], only_whether: bool) {
+    fn add(&mut self, way: &[&str], only_whether: bool) {
         let mut mentions = self;
         for name in way {
             mentions = mentions.members.entry((*name).to_owned()).or_default();
@@ -128,12 +117,14 @@ fn way<'a>(operator: &str, operands: &'a Value) -> Option<Vec<&'a str>> {
 
 #[cfg(test)]
 mod tests {
+    use cedar_policy::Policy;
+
     use super::*;
 
     fn mentions(condition: &str) -> Mentions {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");
         let policy: Policy = text.parse().unwrap();
-        Mentions::of_context(&policy)
+        Mentions::of_context(&policy.to_json().unwrap())
     }
 
     #[test]

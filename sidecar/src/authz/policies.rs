@@ -8,14 +8,15 @@ use std::{
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use cedar_policy::{
-    Entities, EntityUid, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode, Validator,
+    Entities, EntityUid, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode,
+    Validator,
 };
 use serde_json::Value;
 
 use super::{
     annotations::Obligations,
     arguments::ArgumentsSchema,
-    compile,
+    compile::{self, Look},
     context::ContextShape,
     groups::Groups,
     issued_names::IssuedNames,
@@ -237,8 +238,9 @@ impl Policies {
     /// about.
     fn look_closer(&mut self, sources: &Sources, config: &Config) -> Result<(), PolicyError> {
         let issuers: Vec<_> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
-        none_of(misleading(&sources.files, &IssuedNames::of(&issuers)))?;
-        self.schema = compile::cut_down(&mut self.actions, &sources.namespace, &sources.files)
+        let looks = looks(&sources.files, &IssuedNames::of(&issuers));
+        none_of(misleading(&sources.files, &looks))?;
+        self.schema = compile::cut_down(&mut self.actions, &sources.namespace, &looks)
             .map_err(|what| PolicyError::new(&config.policies.schema, what))?;
         self.reads_history = self.actions.values().any(|rules| rules.context.reads_history());
         if config.resource.scopes_supported.is_none() {
@@ -348,16 +350,41 @@ fn invalid(schema: &Schema, files: &[PolicyFile]) -> Vec<Problem> {
     problems
 }
 
+/// What is in each policy, found on as many cores as there are.
+fn looks<'a>(files: &'a [PolicyFile], names: &IssuedNames<'_>) -> HashMap<&'a PolicyId, Look> {
+    let all: Vec<&Policy> =
+        files.iter().flat_map(|file| &file.policies).map(|named| &named.policy).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let look = |some: &[&'a Policy]| -> Vec<(&'a PolicyId, Look)> {
+        some.iter().map(|policy| (policy.id(), Look::at(policy, names))).collect()
+    };
+    let shares = all.chunks(all.len().div_ceil(cores).max(1));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = shares
+            .map(|share| {
+                let thread = std::thread::Builder::new().stack_size(READER_STACK_BYTES);
+                (share, thread.spawn_scoped(scope, || look(share)))
+            })
+            .collect();
+        let results = threads.into_iter().flat_map(|(share, thread)| {
+            // Where there is no thread to be had, or it gave up, this one looks.
+            thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(|| look(share))
+        });
+        results.collect()
+    })
+}
+
 /// Policies that would not say what they seem to say.
-fn misleading(files: &[PolicyFile], names: &IssuedNames<'_>) -> Vec<Problem> {
+fn misleading(files: &[PolicyFile], looks: &HashMap<&PolicyId, Look>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for file in files {
         for named in &file.policies {
-            if let Err(what) = names.require_in(&named.policy) {
+            let Some(look) = looks.get(named.policy.id()) else { continue };
+            if let Some(what) = &look.misnamed {
                 let what = format!("policy `{}` {what}", named.policy.id());
                 problems.push(file.problem(named, what));
             }
-            if let Some(claim) = compile::trusted_claim(&named.policy) {
+            if let Some(claim) = look.trusts {
                 let what = format!(
                     "a `permit` looks at `context.peer.{claim}`, which is what a client says of itself"
                 );

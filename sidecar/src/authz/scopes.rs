@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::Policy;
 use serde_json::Value;
 
 /// The scopes that policies look for in `principal.scopes`.
@@ -15,13 +14,10 @@ pub(super) struct SpokenScopes {
 }
 
 impl SpokenScopes {
-    /// Of one policy.
-    pub(super) fn of(policy: &Policy) -> Self {
+    /// Of one policy, in Cedar's JSON form.
+    pub(super) fn of(policy: &Value) -> Self {
         let mut spoken = Self::default();
-        match policy.to_json() {
-            Ok(json) => spoken.collect(&json),
-            Err(_) => spoken.and_others = true,
-        }
+        spoken.collect(policy);
         spoken
     }
 
@@ -115,7 +111,8 @@ mod tests {
 
     fn spoken(condition: &str) -> SpokenScopes {
         let text = format!("permit (principal, action, resource) {condition};");
-        SpokenScopes::of(&text.parse().unwrap())
+        let policy: cedar_policy::Policy = text.parse().unwrap();
+        SpokenScopes::of(&policy.to_json().unwrap())
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl<'a> TypeNames<'a> {
         let own = |name: &str| self.common.and_then(|common| common.get(own_name(name)));
         let mut definition = definition;
         for _ in 0..MAX_DEPTH {
-            match type_name(definition).ok().and_then(own) {
+            match type_name(definition).ok().filter(|name| own_name(name) != ANY).and_then(own) {
                 Some(common) => definition = common,
                 None => break,
             }
@@ -237,29 +237,43 @@ impl RecordShape {
         self.fields.get(name).map(|field| &field.shape)
     }
 
-    /// The record that these arguments make, or the path of the first that does not fit.
-    pub(super) fn read(&self, object: &Object) -> Result<RestrictedExpression, String> {
+    /// Refuses arguments that do not fit, with the path of the first.
+    pub(super) fn check(&self, object: &Object) -> Result<(), String> {
+        for (name, value) in object.iter() {
+            let shape = match (self.fields.get(name), &self.others) {
+                (Some(field), _) if field.nullable && *value == Json::Null => continue,
+                (Some(field), _) => &field.shape,
+                (None, Some(others)) => others.as_ref(),
+                (None, None) => return Err(name.to_owned()),
+            };
+            shape.check(value).map_err(|within| joined(name, &within))?;
+        }
+        let present = |name: &str| object.get(name).is_some();
+        match self.fields.iter().find(|(name, field)| field.required && !present(name)) {
+            Some((name, _)) => Err(name.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The record that arguments make which fit: of those that it names, and of others where it has
+    /// a place for them.
+    pub(super) fn build(&self, object: &Object) -> RestrictedExpression {
         let mut fields = Vec::with_capacity(self.fields.len() + 1);
         let mut others = Vec::new();
         for (name, value) in object.iter() {
             match (self.fields.get(name), &self.others) {
                 (Some(field), _) if field.nullable && *value == Json::Null => {}
                 (Some(field), _) => {
-                    let value = field.shape.read(value).map_err(|within| joined(name, &within))?;
-                    fields.push((name.to_owned(), value));
+                    fields.extend(field.shape.build(value).map(|value| (name.to_owned(), value)));
                 }
-                (None, Some(shape)) => others.push(shape.read_member(name, value)?),
-                (None, None) => return Err(name.to_owned()),
+                (None, Some(shape)) => others.extend(shape.build_member(name, value)),
+                (None, None) => {}
             }
-        }
-        let present = |name: &str| object.get(name).is_some();
-        if let Some((name, _)) = self.fields.iter().find(|(n, f)| f.required && !present(n)) {
-            return Err(name.clone());
         }
         if self.others.is_some() {
             fields.push((OTHERS.to_owned(), RestrictedExpression::new_set(others)));
         }
-        RestrictedExpression::new_record(fields).map_err(|_| String::new())
+        record(fields)
     }
 }
 
@@ -276,61 +290,75 @@ impl Shape {
         member.shape_of("value").filter(|_| is_member)
     }
 
-    /// One member of an object of any names.
-    fn read_member(&self, name: &str, value: &Json) -> Result<RestrictedExpression, String> {
-        let value = self.read(value).map_err(|within| joined(name, &within))?;
-        let key = RestrictedExpression::new_string(name.to_owned());
-        RestrictedExpression::new_record([("key".to_owned(), key), ("value".to_owned(), value)])
-            .map_err(|_| name.to_owned())
+    fn check(&self, json: &Json) -> Result<(), String> {
+        let fits = match (self, json) {
+            (Self::Set(element), Json::Array(items)) => {
+                return items.iter().enumerate().try_for_each(|(position, item)| {
+                    element.check(item).map_err(|within| joined(&position.to_string(), &within))
+                });
+            }
+            (Self::Set(_), Json::Object(object)) => {
+                let values = self.map_values().ok_or_else(String::new)?;
+                return object.iter().try_for_each(|(name, value)| {
+                    values.check(value).map_err(|within| joined(name, &within))
+                });
+            }
+            (Self::Record(record), Json::Object(object)) => return record.check(object),
+            (Self::Long, Json::Number(number)) => whole(number).is_some(),
+            (Self::Datetime, Json::String(text)) => datetime_text(text).is_some(),
+            (Self::IpAddress, Json::String(text)) => text.parse::<IpAddr>().is_ok(),
+            (Self::Bool, Json::Bool(_))
+            | (Self::Decimal, Json::Number(_))
+            | (Self::String | Self::Duration, Json::String(_))
+            | (Self::Any, _) => true,
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(String::new()) }
     }
 
-    fn read(&self, json: &Json) -> Result<RestrictedExpression, String> {
-        let misfit = Err(String::new());
-        Ok(match (self, json) {
+    /// The value that JSON makes which fits.
+    fn build(&self, json: &Json) -> Option<RestrictedExpression> {
+        Some(match (self, json) {
             (Self::Bool, Json::Bool(value)) => RestrictedExpression::new_bool(*value),
-            (Self::Long, Json::Number(number)) => match number.scaled(0) {
-                Some(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER => {
-                    RestrictedExpression::new_long(value)
-                }
-                _ => return misfit,
-            },
+            (Self::Long, Json::Number(number)) => RestrictedExpression::new_long(whole(number)?),
             (Self::Decimal, Json::Number(number)) => {
                 RestrictedExpression::new_decimal(decimal_text(number))
             }
             (Self::String, Json::String(text)) => RestrictedExpression::new_string(text.clone()),
-            (Self::Datetime, Json::String(text)) => match datetime_text(text) {
-                Some(text) => RestrictedExpression::new_datetime(text),
-                None => return misfit,
-            },
+            (Self::Datetime, Json::String(text)) => {
+                RestrictedExpression::new_datetime(datetime_text(text)?)
+            }
             (Self::Duration, Json::String(text)) => RestrictedExpression::new_duration(text),
-            (Self::IpAddress, Json::String(text)) => match text.parse::<IpAddr>() {
-                // Cedar would take a range of addresses too, and no address of IPv4 within IPv6.
-                Ok(address) => RestrictedExpression::new_ip(address.to_canonical().to_string()),
-                Err(_) => return misfit,
-            },
-            (Self::Any, value) => described(value)?,
+            // Cedar would take a range of addresses too, and no address of IPv4 within IPv6.
+            (Self::IpAddress, Json::String(text)) => {
+                let address = text.parse::<IpAddr>().ok()?;
+                RestrictedExpression::new_ip(address.to_canonical().to_string())
+            }
+            (Self::Any, value) => described(value),
             (Self::Set(_), Json::Object(object)) => {
-                let Some(values) = self.map_values() else { return misfit };
-                let members: Vec<RestrictedExpression> = object
-                    .iter()
-                    .map(|(name, value)| values.read_member(name, value))
-                    .collect::<Result<_, _>>()?;
+                let values = self.map_values()?;
+                let members = object.iter().filter_map(|(n, value)| values.build_member(n, value));
                 RestrictedExpression::new_set(members)
             }
             (Self::Set(element), Json::Array(items)) => {
-                let items: Vec<RestrictedExpression> = items
-                    .iter()
-                    .enumerate()
-                    .map(|(position, item)| {
-                        element.read(item).map_err(|within| joined(&position.to_string(), &within))
-                    })
-                    .collect::<Result<_, _>>()?;
-                RestrictedExpression::new_set(items)
+                RestrictedExpression::new_set(items.iter().filter_map(|item| element.build(item)))
             }
-            (Self::Record(record), Json::Object(object)) => record.read(object)?,
-            _ => return misfit,
+            (Self::Record(record), Json::Object(object)) => record.build(object),
+            _ => return None,
         })
     }
+
+    /// One member of an object of any names.
+    fn build_member(&self, name: &str, value: &Json) -> Option<RestrictedExpression> {
+        let key = RestrictedExpression::new_string(name.to_owned());
+        let members = vec![("key".to_owned(), key), ("value".to_owned(), self.build(value)?)];
+        Some(record(members))
+    }
+}
+
+/// A whole number that is exact in a double.
+fn whole(number: &Number) -> Option<i64> {
+    number.scaled(0).filter(|value| value.unsigned_abs() <= MAX_SAFE_INTEGER)
 }
 
 /// A Cedar decimal has four places in 64 bits. Where a double has fewer than these places, the
@@ -359,19 +387,21 @@ fn datetime_text(text: &str) -> Option<String> {
 }
 
 /// The kind and the text of what has no one type.
-fn described(value: &Json) -> Result<RestrictedExpression, String> {
+fn described(value: &Json) -> RestrictedExpression {
     let text = match value {
         Json::String(text) => text.clone(),
         other => {
             let mut out = Vec::new();
             other.write(&mut out);
-            String::from_utf8(out).map_err(|_| String::new())?
+            // What was read as text is written as text.
+            String::from_utf8_lossy(&out).into_owned()
         }
     };
     let string = RestrictedExpression::new_string;
-    let members =
-        [("kind".to_owned(), string(value.kind().to_owned())), ("text".to_owned(), string(text))];
-    RestrictedExpression::new_record(members).map_err(|_| String::new())
+    record(vec![
+        ("kind".to_owned(), string(value.kind().to_owned())),
+        ("text".to_owned(), string(text)),
+    ])
 }
 
 fn joined(name: &str, within: &str) -> String {
@@ -419,9 +449,9 @@ mod tests {
 
     fn read(text: &str) -> Result<Context, String> {
         let Ok(Json::Object(object)) = Json::read(text.as_bytes()) else { panic!("{text}") };
-        shape().read(&object).and_then(|r| {
-            Context::from_pairs([("input".to_owned(), r)]).map_err(|_| "?".to_owned())
-        })
+        shape().check(&object)?;
+        Context::from_pairs([("input".to_owned(), shape().build(&object))])
+            .map_err(|_| "?".to_owned())
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Trial {
         Claims::supposed(self.who.clone())
     }
 
-    pub(super) fn circumstances(&self) -> Circumstances {
+    pub(crate) fn circumstances(&self) -> Circumstances {
         let [calls, denials, tools] = self.history;
         Circumstances::supposed(Supposition {
             peer: self.peer,
