@@ -99,8 +99,6 @@ async fn decide_then_forward(
     let policies = enforcer.policies.current();
     let principal = policies.principal_name(&claims);
     let circumstances = Circumstances::of(&message, peer.ip(), &enforcer.histories, principal);
-    let revision =
-        Revision::of(enforcer, (&claims, owner), &circumstances, &message, record.request_id());
     let tool = message.called_tool().map(str::to_owned);
     let decided =
         policies.authorize(&Asker { claims: &claims, circumstances: &circumstances }, message);
@@ -112,6 +110,8 @@ async fn decide_then_forward(
 
     // Only now, and on record, can anything leave this process.
     record.permitted(&authorized);
+    let asked_by = (&claims, owner, &circumstances);
+    let revision = Revision::of(enforcer, asked_by, &authorized, record.request_id());
     let upstream = Arc::clone(&enforcer.upstream);
     let limits = Arc::clone(&enforcer.limits);
     let outlives_its_caller = revision.outlives_its_caller();

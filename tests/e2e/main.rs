@@ -51,6 +51,8 @@ mod policy_edits;
 mod possession;
 /// The programs: exit codes, complaints, draining.
 mod programs;
+/// What policy keeps back of results reaches nobody, in no form.
+mod redaction;
 /// Refusals: status, challenge, body, as documented.
 mod refusals;
 /// Tokens refused before their time, and tokens about which their issuer must be asked.
