@@ -39,6 +39,8 @@ mod issuers;
 mod keys;
 /// How gates and proxies elsewhere were passed by.
 mod known_bypasses;
+/// As many calls pass as policies grant, and no more.
+mod limits;
 /// Lists hold what their reader may use.
 mod lists;
 /// Official clients through the gate to official servers, each with each.
