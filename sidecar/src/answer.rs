@@ -1,10 +1,11 @@
-//! What comes back: held against what was asked, narrowed where it is a list, streamed where it is
-//! a stream, and never relayed when it is not an MCP answer.
+//! What comes back: held against what was asked, narrowed where it is a list, redacted where policy
+//! says so, streamed where it is a stream, and never relayed when it is not an MCP answer.
 
 mod asked_back;
 mod list;
 mod outline;
 mod pump;
+mod redact;
 mod revision;
 mod sse;
 mod stream;
@@ -65,8 +66,12 @@ pub(crate) async fn relay(
             if revision.method.form == Form::Request =>
         {
             let bytes = whole(body, limits).await?;
-            match revision.require_error(&bytes) {
-                Ok(()) => {
+            match revision.revise_error(&bytes) {
+                Ok(revised) => {
+                    let bytes = match revised {
+                        Revised::Changed(revised) => Bytes::from(revised),
+                        Revised::AsItIs | Revised::LeftOut => bytes,
+                    };
                     let body = at_their_pace(bytes, limits, slot);
                     answer(head.status, Some("application/json"), body)
                 }

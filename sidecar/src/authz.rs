@@ -48,7 +48,7 @@ pub(crate) use pins::Lock;
 pub(crate) use policies::{Policies, PolicyStatus};
 use subject::Principal;
 
-pub(crate) use annotations::Obligations;
+pub(crate) use annotations::{Obligations, RateLimit};
 pub(crate) use arguments::Misfit;
 pub(crate) use context::Circumstances;
 pub(crate) use history::Histories;

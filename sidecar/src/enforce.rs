@@ -13,6 +13,7 @@ use crate::{
     authz::{Asker, Circumstances, Histories, PolicyStore},
     config::Limits,
     ledger::{Ledger, OpenRecord},
+    limits::CallLimits,
     message::{Envelope, Message},
     metadata::ResourceMetadata,
     neighbours::Neighbours,
@@ -31,6 +32,8 @@ pub(crate) struct Enforcer {
     pub(crate) policies: PolicyStore,
     /// What callers did in the last minutes, for policies that look at it.
     pub(crate) histories: Arc<Histories>,
+    /// How many calls policies grant, and to whom how many are left.
+    pub(crate) call_limits: CallLimits,
     pub(crate) ledger: Ledger,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) seals: Arc<Seals>,
@@ -99,8 +102,6 @@ async fn decide_then_forward(
     let policies = enforcer.policies.current();
     let principal = policies.principal_name(&claims);
     let circumstances = Circumstances::of(&message, peer.ip(), &enforcer.histories, principal);
-    let revision =
-        Revision::of(enforcer, (&claims, owner), &circumstances, &message, record.request_id());
     let tool = message.called_tool().map(str::to_owned);
     let decided =
         policies.authorize(&Asker { claims: &claims, circumstances: &circumstances }, message);
@@ -110,14 +111,18 @@ async fn decide_then_forward(
     }
     let authorized = decided.outcome?;
 
+    // Have they had enough?  (`@rate_limit`; what is refused takes nothing)
+    enforcer.call_limits.spend(&owner, &authorized)?;
+
     // Only now, and on record, can anything leave this process.
     record.permitted(&authorized);
-    let upstream = Arc::clone(&enforcer.upstream);
-    let limits = Arc::clone(&enforcer.limits);
+    let asked_by = (&claims, owner, &circumstances);
+    let revision = Revision::of(enforcer, asked_by, &authorized, record.request_id());
     let outlives_its_caller = revision.outlives_its_caller();
+    let gate = Arc::clone(enforcer);
     let answered = async move {
-        let response = upstream.forward(authorized, &claims).await?;
-        answer::relay(response, revision, &limits, slot).await
+        let response = gate.upstream.forward(authorized, &claims).await?;
+        answer::relay(response, revision, &gate.limits, slot).await
     };
     if outlives_its_caller { carried_out(answered).await } else { answered.await }
 }

@@ -9,6 +9,7 @@
 //! - `message`: what do they ask? One strict parse makes a [`Message`].
 //! - `session`: is what it names theirs? Sealed ids open for their owner.
 //! - `authz`: may they? Only the authorizer makes an [`Authorized`] message.
+//! - `limits`: have they had enough? Calls that a policy counts.
 //! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
 //! - `answer`: holds what comes back against what was asked, narrows lists, streams the rest.
@@ -26,6 +27,7 @@ mod edge;
 mod enforce;
 mod files;
 mod ledger;
+mod limits;
 mod message;
 mod metadata;
 mod neighbours;
@@ -62,6 +64,7 @@ use config::{AdminConfig, ListenerConfig};
 use edge::ServerIdentity;
 use enforce::Enforcer;
 use ledger::Ledger;
+use limits::CallLimits;
 use metadata::ResourceMetadata;
 use neighbours::Neighbours;
 use rejection::Manner;
@@ -174,6 +177,7 @@ impl Gate {
             verifier: TokenVerifier::new(&config.issuers, &config.resource, revocations)?,
             policies: PolicyStore::load(config)?,
             histories: Arc::new(Histories::new(config.policies.history_window)),
+            call_limits: CallLimits::new(),
             ledger: Ledger::new(),
             upstream: Arc::new(Upstream::new(config)?),
             seals: Arc::new(Seals::new(

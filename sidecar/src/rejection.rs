@@ -6,6 +6,8 @@
 mod answer;
 mod words;
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::{
@@ -93,6 +95,12 @@ pub(crate) enum Rejection {
         path: String,
         /// In the schema's words, without what the caller wrote.
         what: String,
+    },
+    /// As many calls as a policy grants have been made.
+    RateLimited {
+        /// Until there is one more.
+        wait: Duration,
+        policies: Vec<String>,
     },
     // what comes back
     UpstreamUnreachable,
@@ -193,6 +201,7 @@ impl Rejection {
             Self::UnknownTarget(..) => "unknown-tool",
             Self::HiddenTarget { .. } => "hidden",
             Self::InvalidArguments { .. } => "invalid-arguments",
+            Self::RateLimited { .. } => "rate-limited",
             Self::UpstreamUnreachable => "upstream-unreachable",
             Self::UpstreamTooSlow => "upstream-too-slow",
             Self::UpstreamStatus => "upstream-status",
@@ -222,6 +231,7 @@ impl Rejection {
             Self::InsufficientScope { policies, .. }
             | Self::Denied { policies }
             | Self::EvaluationFailed { policies }
+            | Self::RateLimited { policies, .. }
             | Self::HiddenTarget { policies, .. } => policies,
             _ => &[],
         }
@@ -279,6 +289,7 @@ impl Rejection {
             | Self::QuestionDenied { .. }
             | Self::Denied { .. }
             | Self::EvaluationFailed { .. } => plain(StatusCode::FORBIDDEN),
+            Self::RateLimited { .. } => plain(StatusCode::TOO_MANY_REQUESTS),
             // As an upstream answers for what it does not have.
             Self::UnknownTarget(..) | Self::HiddenTarget { .. } => (StatusCode::OK, -32602),
             Self::UpstreamUnreachable

@@ -41,6 +41,8 @@ mod issuers;
 mod keys;
 /// How gates and proxies elsewhere were passed by.
 mod known_bypasses;
+/// As many calls pass as policies grant, and no more.
+mod limits;
 /// Lists hold what their reader may use.
 mod lists;
 /// Official clients through the gate to official servers, each with each.
@@ -57,6 +59,8 @@ mod policy_mistakes;
 mod possession;
 /// The programs: exit codes, complaints, draining.
 mod programs;
+/// What policy keeps back of results reaches nobody, in no form.
+mod redaction;
 /// Refusals: status, challenge, body, as documented.
 mod refusals;
 /// Tokens refused before their time, and tokens about which their issuer must be asked.

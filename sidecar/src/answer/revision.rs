@@ -1,5 +1,5 @@
-//! What is made of each message that comes back: held against what was asked, narrowed, its ids
-//! sealed to the caller, or left out.
+//! What is made of each message that comes back: held against what was asked, narrowed, redacted,
+//! its ids sealed to the caller, or left out.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,9 +10,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{asked_back, list, outline::Outline, tasks};
+use super::{asked_back, list, outline::Outline, redact::Redactions, tasks};
 use crate::{
-    authz::{Asker, Circumstances, Listing, Policies},
+    authz::{Asker, Authorized, Circumstances, Listing, Policies},
     enforce::Enforcer,
     message::{
         Era, Form, META_RELATED_TASK, Message, Method, Origin, RequestId, Route, Target,
@@ -35,6 +35,8 @@ pub(crate) struct Revision {
     pub(super) method: &'static Method,
     pub(super) era: Era,
     pub(super) route: Route,
+    /// What the permits keep back that decided.
+    redactions: Redactions,
     pub(super) request_id: Uuid,
     pub(super) closing: watch::Receiver<bool>,
     /// Questions that are being declined in the client's place.
@@ -58,11 +60,11 @@ pub(super) struct IsAnswer(pub(super) bool);
 impl Revision {
     pub(crate) fn of(
         gate: &Arc<Enforcer>,
-        (claims, owner): (&Arc<Claims>, Owner),
-        circumstances: &Circumstances,
-        message: &Message,
+        (claims, owner, circumstances): (&Arc<Claims>, Owner, &Circumstances),
+        authorized: &Authorized<Message>,
         request_id: Uuid,
     ) -> Self {
+        let message = authorized.get();
         Self {
             gate: Arc::clone(gate),
             claims: Arc::clone(claims),
@@ -72,6 +74,7 @@ impl Revision {
             method: message.method(),
             era: message.era(),
             route: message.route().clone(),
+            redactions: Redactions::of(authorized.obligations().redact.clone()),
             request_id,
             closing: gate.closing.subscribe(),
             declining: OnceLock::new(),
@@ -120,24 +123,51 @@ impl Revision {
                 Ok((self.result(result, text)?, IsAnswer(true)))
             }
             (None, None, Some(error)) if self.is_answered_by(id) => {
-                self.require_harmless(error, text)?;
-                Ok((Revised::AsItIs, IsAnswer(true)))
+                Ok((self.error(error, text)?, IsAnswer(true)))
             }
             _ => Err(unreadable("it answers nothing that was asked here")),
         }
     }
 
     /// An HTTP error's body: a JSON-RPC error, which may be about no request in particular.
-    pub(super) fn require_error(&self, text: &[u8]) -> Result<(), Rejection> {
+    pub(super) fn revise_error(&self, text: &[u8]) -> Result<Revised, Rejection> {
         let outline = Outline::read(text)?;
         let id = outline.get("id")?;
         let nothing_else = outline.get("result")?.is_none() && outline.get("method")?.is_none();
         match outline.get("error")? {
             Some(error) if nothing_else && (id.is_none() || self.is_answered_by(id)) => {
-                self.require_harmless(error, text)
+                self.error(error, text)
             }
             _ => Err(unreadable("it is no JSON-RPC error")),
         }
+    }
+
+    fn error(&self, error: &RawValue, text: &[u8]) -> Result<Revised, Rejection> {
+        self.require_harmless(error, text)?;
+        let redactions = self.redactions()?;
+        if redactions.is_empty() {
+            return Ok(Revised::AsItIs);
+        }
+        let mut message = tree(text)?;
+        redactions.in_answer(&mut message)?;
+        Ok(Revised::Changed(written(&message)))
+    }
+
+    /// What is kept back of the answer: what the permits say that decided on a call. What comes of
+    /// it later is held to every permit on the tool as it is then, since the call's arguments are
+    /// not known any more.
+    fn redactions(&self) -> Result<Redactions, Rejection> {
+        match self.answers.as_ref().map(Origin::target) {
+            Some(Target::Tool(_)) if self.method.calls_a_tool() => Ok(self.redactions.clone()),
+            Some(Target::Tool(tool)) => self.redactions_of(tool),
+            _ => Ok(Redactions::default()),
+        }
+    }
+
+    /// What any permit on a tool keeps back.
+    pub(super) fn redactions_of(&self, tool: &str) -> Result<Redactions, Rejection> {
+        let redactions = self.policies().redactions_of(tool).map(Redactions::of);
+        redactions.ok_or_else(|| unreadable("it comes of a tool that is not in the schema"))
     }
 
     /// An error can ask for an elicitation, too (MCP 2025-11-25, `URLElicitationRequiredError`).
@@ -215,13 +245,20 @@ impl Revision {
         let modern = self.era.is_modern();
         let private = modern && asked.method.is_cacheable();
         let of_tasks = asked.method.name.starts_with("tasks/");
-        if listing.is_none() && !private && !of_tasks && is_plain(&result)? {
+        let redactions = self.redactions()?;
+        let whole = listing.is_none() && !private && redactions.is_empty();
+        if whole && !of_tasks && is_plain(&result)? {
             return Ok(Revised::AsItIs);
         }
         let mut message = tree(text)?;
+        redactions.in_answer(&mut message)?;
         let Some(Json::Object(result)) = list::member(&mut message, "result")? else {
             return Err(unreadable("its result is no object"));
         };
+        let seals_state = modern && asked.method.may_ask_back();
+        if !redactions.is_empty() && !seals_state {
+            result.remove("requestState");
+        }
         let kind = list::member(result, "resultType")?.cloned();
         self.require_known_type(asked.method, kind.as_ref())?;
         if let Some(listing) = &listing {

@@ -42,10 +42,10 @@ pub(super) fn status(revision: &Revision, text: &[u8]) -> Result<Revised, Reject
     let Some(Json::Object(params)) = message.get_mut("params") else {
         return Err(unreadable("it speaks of no task"));
     };
-    if !seal_known(revision, params) {
-        return Ok(Revised::LeftOut);
-    }
+    let Some(tool) = seal_known(revision, params) else { return Ok(Revised::LeftOut) };
+    let Ok(redactions) = revision.redactions_of(&tool) else { return Ok(Revised::LeftOut) };
     super::asked_back::permitted(revision, params)?;
+    redactions.in_notification(&mut message)?;
     Ok(Revised::Changed(written(&message)))
 }
 
@@ -63,7 +63,7 @@ pub(super) fn related(revision: &Revision, text: &[u8]) -> Result<Revised, Rejec
 pub(super) fn relate(revision: &Revision, params: &mut Object) {
     let Some(Json::Object(meta)) = params.get_mut("_meta") else { return };
     let known = match meta.get_mut(META_RELATED_TASK) {
-        Some(Json::Object(related)) => seal_known(revision, related),
+        Some(Json::Object(related)) => seal_known(revision, related).is_some(),
         Some(_) => false,
         None => return,
     };
@@ -80,7 +80,7 @@ pub(super) fn acknowledged(revision: &Revision, text: &[u8]) -> Result<Revised, 
         && let Some(Json::Object(filter)) = params.get_mut("notifications")
         && let Some(Json::Array(ids)) = filter.get_mut("taskIds")
     {
-        let sealed = |id: &Json| Some(Json::String(known(revision, id.as_str()?)?));
+        let sealed = |id: &Json| Some(Json::String(known(revision, id.as_str()?)?.0));
         *ids = ids.iter().filter_map(sealed).collect();
         return Ok(Revised::Changed(written(&message)));
     }
@@ -92,9 +92,11 @@ fn only_own(revision: &Revision, result: &mut Object) -> Result<(), Rejection> {
     let Some(Json::Array(tasks)) = member(result, "tasks")? else {
         return Err(unreadable("there is no list of tasks"));
     };
-    tasks.retain_mut(|task| match task {
-        Json::Object(task) => seal_known(revision, task),
-        _ => false,
+    tasks.retain_mut(|task| {
+        let Json::Object(task) = task else { return false };
+        let tool = seal_known(revision, task);
+        let redactions = tool.and_then(|tool| revision.redactions_of(&tool).ok());
+        redactions.is_some_and(|redactions| redactions.in_result(task).is_ok())
     });
     Ok(())
 }
@@ -110,15 +112,17 @@ fn seal(revision: &Revision, tool: &str, holder: &mut Object) -> Result<(), Reje
     Ok(())
 }
 
-/// Seals `taskId` in place if the task is known to be this caller's.
-fn seal_known(revision: &Revision, holder: &mut Object) -> bool {
-    let Some(Json::String(id)) = holder.get_mut("taskId") else { return false };
-    let Some(sealed) = known(revision, id) else { return false };
+/// Seals `taskId` in place if the task is known to be this caller's, and says which tool made it.
+fn seal_known(revision: &Revision, holder: &mut Object) -> Option<String> {
+    let Some(Json::String(id)) = holder.get_mut("taskId") else { return None };
+    let (sealed, tool) = known(revision, id)?;
     *id = sealed;
-    true
+    Some(tool)
 }
 
-fn known(revision: &Revision, id: &str) -> Option<String> {
+/// The id as its owner gets it, and the tool that made the task.
+fn known(revision: &Revision, id: &str) -> Option<(String, String)> {
     let tool = revision.gate.remembered.tool_of(&revision.owner, id)?;
-    sealed_task(&revision.gate.seals, &revision.owner, &tool, id)
+    let sealed = sealed_task(&revision.gate.seals, &revision.owner, &tool, id)?;
+    Some((sealed, tool))
 }

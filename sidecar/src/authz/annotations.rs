@@ -18,7 +18,7 @@ pub(crate) struct Obligations {
 }
 
 /// So many calls in so much time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RateLimit {
     pub(crate) calls: u32,
     pub(crate) per: Duration,

@@ -197,7 +197,10 @@ fn shadow_of(bearing: &[&Read<'_>]) -> Result<Option<PolicySet>, String> {
 }
 
 fn obligations_of(bearing: &[&Read<'_>]) -> HashMap<String, Obligations> {
-    let of = |read: &&&Read<'_>| read.named.annotations.obligations != Obligations::default();
+    let of = |read: &&&Read<'_>| {
+        let annotations = &read.named.annotations;
+        !annotations.shadow && annotations.obligations != Obligations::default()
+    };
     bearing
         .iter()
         .filter(of)

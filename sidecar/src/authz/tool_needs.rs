@@ -9,6 +9,7 @@ use super::{
     listing::{Prospect, Visibility},
     offer::Offer,
     subject::Principal,
+    vocabulary::tool_action,
 };
 use crate::{
     message::{METHODS, Method, Target, TargetKind},
@@ -64,6 +65,12 @@ impl Policies {
             audit: obligations.audit.map(|level| level.as_str()),
             redact: obligations.redact.into_iter().collect(),
         })
+    }
+
+    /// What any permit on a tool keeps back of its results; nothing where there is no such tool.
+    pub(crate) fn redactions_of(&self, tool: &str) -> Option<BTreeSet<String>> {
+        let action = self.actions.get(&tool_action(tool))?;
+        Some(action.obligations_of(action.obligations.keys().cloned()).redact)
     }
 }
 

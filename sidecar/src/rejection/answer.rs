@@ -60,6 +60,13 @@ impl Rejection {
             Self::Overloaded | Self::KeysUnavailable | Self::IntrospectionUnavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            // RFC 6585 section 4: not before there is a call left.
+            Self::RateLimited { wait, .. } => {
+                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
+                if let Ok(seconds) = HeaderValue::try_from(seconds.to_string()) {
+                    headers.insert(header::RETRY_AFTER, seconds);
+                }
+            }
             _ => {}
         }
         response
@@ -72,7 +79,8 @@ impl Rejection {
         self.json_rpc_error(self.codes().1, manner, &asked)
     }
 
-    /// Refusals of one call, after which the caller's session is as good as before.
+    /// Refusals of one call, after which the caller's session is as good as before. A limit is not
+    /// among them: clients wait as `Retry-After` says on the status 429 alone.
     fn is_about_the_call(&self) -> bool {
         matches!(
             self,
@@ -134,6 +142,10 @@ impl Rejection {
             Self::InsufficientScope { required, .. } => data.set("requiredScopes", list(required)),
             Self::Denied { policies } if manner.policies == Disclosure::Told => {
                 data.set("policies", list(policies));
+            }
+            Self::RateLimited { wait, .. } => {
+                let millis = i64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(i64::MAX);
+                data.set("retryAfterMs", Json::whole(millis.max(1)));
             }
             Self::InvalidArguments { path, .. } => data.set("path", Json::from(path.as_str())),
             Self::MissingExtension(name) => {
