@@ -30,6 +30,7 @@ mod source;
 mod subject;
 pub(crate) mod tool_needs;
 pub(crate) mod tryout;
+mod validation;
 mod vocabulary;
 
 use std::collections::BTreeSet;

@@ -135,8 +135,8 @@ impl Gate {
         let secret = config.admin.as_ref().and_then(|admin| admin.token_file.as_ref());
         let verifier = || {
             let revocations = Revocations::load(None)?;
-            let verifier = TokenVerifier::new(&config.issuers, &config.resource, revocations);
-            Ok(drop(verifier?))
+            TokenVerifier::new(&config.issuers, &config.resource, revocations)?;
+            Ok(())
         };
         let seals = Seals::new(config.sealing_key.as_deref(), config.resource.identifier());
         [

@@ -96,7 +96,7 @@ async fn mistakes_in_what_belongs_to_policies_are_shown_too() {
     with(
         "a schema that is none",
         &|| {
-            std::fs::write(&schema, schema_text.replacen("entity Client =", "entity Client", 1))
+            std::fs::write(&schema, schema_text.replacen("entity Client =", "entitty Client =", 1))
                 .unwrap()
         },
         &schema_back,
@@ -109,7 +109,13 @@ async fn mistakes_in_what_belongs_to_policies_are_shown_too() {
     with("no lock", &|| std::fs::remove_file(&lock).unwrap(), &lock_back);
     with(
         "an edited lock",
-        &|| std::fs::write(&lock, lock_text.replacen("customer", "costumer", 1)).unwrap(),
+        &|| {
+            std::fs::write(
+                &lock,
+                lock_text.replacen("\"description\": \"", "\"description\": \"x", 1),
+            )
+            .unwrap()
+        },
         &lock_back,
     );
     let entities = policies.join("entities.json");

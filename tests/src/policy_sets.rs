@@ -47,12 +47,12 @@ fn policy(number: usize, tool: usize) -> String {
     let mut text = String::new();
     let effect = if number % 10 == 9 { "forbid" } else { "permit" };
     let sign = if number % 10 == 9 { "<" } else { ">=" };
-    write!(
+    writeln!(
         text,
         "@id(\"policy-{number}\") {effect} (principal is Mcp::OAuthUser, \
          action == Mcp::Action::\"tool_{tool}\", resource) when {{ \
          principal.scopes.contains(\"scope:{}\") && context.input.argument_0 != \"x{number}\" && \
-         context.input has argument_1 && context.input.argument_1 {sign} -{number} }};\n",
+         context.input has argument_1 && context.input.argument_1 {sign} -{number} }};",
         number % 10,
     )
     .unwrap();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Authorizer, Context, Decision, Effect, Entities, Policy, PolicySet, Request};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Policies,
@@ -175,19 +175,18 @@ fn conditions(policy: &Policy, asked: &Asked) -> Vec<Condition> {
     let Ok(json) = policy.to_json() else { return Vec::new() };
     let mut found = Vec::new();
     for variable in ["principal", "resource"] {
-        let constraint = &json[variable];
-        if constraint["op"] != "All" {
-            let mut alone = anything();
-            alone[variable] = constraint.clone();
+        let Some(constraint) = json.get(variable) else { continue };
+        if constraint.get("op").is_some_and(|op| op != "All") {
+            let alone = anything_but(variable, constraint.clone());
             let words = words::of_constraint(variable, constraint);
             found.extend(condition(&alone, words, false, asked));
         }
     }
-    for clause in json["conditions"].as_array().into_iter().flatten() {
-        let kind = &clause["kind"];
-        for part in conjuncts(&clause["body"], kind == "when") {
-            let mut alone = anything();
-            alone["conditions"] = json!([{ "kind": kind, "body": part }]);
+    for clause in json.get("conditions").and_then(Value::as_array).into_iter().flatten() {
+        let (Some(kind), Some(body)) = (clause.get("kind"), clause.get("body")) else { continue };
+        for part in conjuncts(body, kind == "when") {
+            let clauses = json!([{ "kind": kind, "body": part }]);
+            let alone = anything_but("conditions", clauses);
             let said = words::of(part);
             let words = if kind == "unless" { words::not(&said) } else { said };
             let about_arguments = words::is_about_arguments(part);
@@ -197,9 +196,15 @@ fn conditions(policy: &Policy, asked: &Asked) -> Vec<Condition> {
     found
 }
 
-fn anything() -> Value {
-    json!({ "effect": "permit", "principal": { "op": "All" }, "action": { "op": "All" },
-        "resource": { "op": "All" }, "conditions": [] })
+/// A policy that permits anything, but for one part.
+fn anything_but(member: &str, of: Value) -> Value {
+    let mut policy = Map::from_iter([("effect".to_owned(), json!("permit"))]);
+    for variable in ["principal", "action", "resource"] {
+        policy.insert(variable.to_owned(), json!({ "op": "All" }));
+    }
+    policy.insert("conditions".to_owned(), json!([]));
+    policy.insert(member.to_owned(), of);
+    Value::Object(policy)
 }
 
 /// The parts of a conjunction; an `unless` is one part.

@@ -1,22 +1,19 @@
 //! A whole set of policies as loaded: immutable, validated, cut up by action.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     sync::Arc,
 };
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
-use cedar_policy::{
-    Entities, EntityUid, Policy, PolicyId, PolicySet, Schema, SchemaFragment, ValidationMode,
-    Validator,
-};
+use cedar_policy::{Entities, EntityUid, PolicySet, Schema, SchemaFragment};
 use serde_json::Value;
 
 use super::{
     annotations::Obligations,
     arguments::ArgumentsSchema,
-    compile::{self, Look},
+    compile,
     context::ContextShape,
     groups::Groups,
     issued_names::IssuedNames,
@@ -26,6 +23,7 @@ use super::{
     shape::TypeNames,
     source::{self, PolicyFile},
     subject::{Principal, SubjectShape},
+    validation::{invalid, looks, misleading},
     vocabulary::{EntityTypes, NAMESPACE},
 };
 use crate::{
@@ -323,80 +321,6 @@ fn declares(names: &TypeNames<'_>, entity: &Value, attribute: &str) -> bool {
         .is_some_and(|members| members.contains(&attribute))
 }
 
-/// What strict validation says; a warning is an error too, since it tells of a policy that cannot
-/// mean what its author meant.
-fn invalid(schema: &Schema, files: &[PolicyFile]) -> Vec<Problem> {
-    let validator = Validator::new(schema.clone());
-    let mut problems = Vec::new();
-    for file in files {
-        let mut set = PolicySet::new();
-        for named in &file.policies {
-            // Of two of one id the second has been complained of.
-            drop(set.add(named.policy.clone()));
-        }
-        let outcome = validator.validate(&set, ValidationMode::Strict);
-        let errors = outcome.validation_errors().map(|e| (e.policy_id(), file.complaint(e)));
-        let warnings = outcome.validation_warnings().map(|w| (w.policy_id(), file.complaint(w)));
-        let all: Vec<(&PolicyId, Problem)> = errors.chain(warnings).collect();
-        // What speaks of something unknown does not fit anything either, and says so too.
-        let explained: HashSet<&PolicyId> =
-            all.iter().filter(|(_, p)| p.says("unrecognized")).map(|(id, _)| *id).collect();
-        let follows = ["unable to find an applicable action", "policy is impossible"];
-        let unfit = |p: &Problem| follows.iter().any(|words| p.says(words));
-        let kept = all.into_iter().filter(|(id, p)| !(unfit(p) && explained.contains(id)));
-        problems
-            .extend(kept.map(|(id, problem)| problem.or_help(|what| compile::advice(what, id))));
-    }
-    problems
-}
-
-/// What is in each policy, found on as many cores as there are.
-fn looks<'a>(files: &'a [PolicyFile], names: &IssuedNames<'_>) -> HashMap<&'a PolicyId, Look> {
-    let all: Vec<&Policy> =
-        files.iter().flat_map(|file| &file.policies).map(|named| &named.policy).collect();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let look = |some: &[&'a Policy]| -> Vec<(&'a PolicyId, Look)> {
-        some.iter().map(|policy| (policy.id(), Look::at(policy, names))).collect()
-    };
-    let shares = all.chunks(all.len().div_ceil(cores).max(1));
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = shares
-            .map(|share| {
-                let thread = std::thread::Builder::new().stack_size(READER_STACK_BYTES);
-                (share, thread.spawn_scoped(scope, || look(share)))
-            })
-            .collect();
-        let results = threads.into_iter().flat_map(|(share, thread)| {
-            // Where there is no thread to be had, or it gave up, this one looks.
-            thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_else(|| look(share))
-        });
-        results.collect()
-    })
-}
-
-/// Policies that would not say what they seem to say.
-fn misleading(files: &[PolicyFile], looks: &HashMap<&PolicyId, Look>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for file in files {
-        for named in &file.policies {
-            let Some(look) = looks.get(named.policy.id()) else { continue };
-            if let Some(what) = &look.misnamed {
-                let what = format!("policy `{}` {what}", named.policy.id());
-                problems.push(file.problem(named, what));
-            }
-            if let Some(claim) = look.trusts {
-                let what = format!(
-                    "a `permit` looks at `context.peer.{claim}`, which is what a client says of itself"
-                );
-                problems.push(file.problem_at(named, &format!("peer.{claim}"), what).help(
-                    "anybody can say so: only a `forbid` may look at it; to permit, ask for `principal.zone`",
-                ));
-            }
-        }
-    }
-    problems
-}
-
 fn helped(problems: Vec<Problem>, help: &str) -> Vec<Problem> {
     problems.into_iter().map(|problem| problem.help(help)).collect()
 }
@@ -421,7 +345,7 @@ fn version(schema: &str, policies: &[PolicyFile], files: &PolicyConfig) -> Strin
 
 const NO_SCHEMA: &str = "`cedargate schema --write` makes one from what the server offers";
 /// Enough for the longest statement that `source` lets through.
-const READER_STACK_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const READER_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Half of a worker's stack; the other half is for whatever leads to the evaluation.
 const REQUEST_STACK_BYTES: usize = 1024 * 1024;
 

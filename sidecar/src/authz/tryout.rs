@@ -114,7 +114,10 @@ impl Policies {
 impl Policies {
     /// A trial as `cedar run-tests` of the stock Cedar CLI reads it: request, entities, decision and
     /// reasons. Nothing for one that is refused before any policy is asked.
-    pub(crate) fn as_cedar_test(&self, trial: &Trial) -> Result<Option<Value>, NoTrial> {
+    pub(crate) fn as_cedar_test(
+        &self,
+        trial: &Trial,
+    ) -> Result<Option<Map<String, Value>>, NoTrial> {
         let message = trial.message()?;
         let claims = trial.claims();
         let Some(action) = self.action(message.method(), message.target()) else { return Ok(None) };
@@ -138,8 +141,13 @@ impl Policies {
             "resource": self.resource(asked.target).to_string(),
             "context": context?,
         });
-        Ok(Some(json!({ "request": request, "entities": entities, "decision": decision,
-            "reason": policies, "num_errors": errors })))
+        Ok(Some(Map::from_iter([
+            ("request".to_owned(), request),
+            ("entities".to_owned(), entities),
+            ("decision".to_owned(), json!(decision)),
+            ("reason".to_owned(), json!(policies)),
+            ("num_errors".to_owned(), json!(errors)),
+        ])))
     }
 
     /// All policies that are enforced, in one text.

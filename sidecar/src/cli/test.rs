@@ -222,7 +222,7 @@ fn export_to(
     for test in tests.iter().flat_map(|(_, tests)| tests) {
         let trial = test.trial()?;
         if let Some(mut case) = policies.as_cedar_test(&trial).map_err(|e| e.to_string())? {
-            case["name"] = json!(test.name);
+            case.insert("name".to_owned(), json!(test.name));
             exported.push(case);
         }
     }

@@ -4,7 +4,7 @@
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body_util::{BodyExt as _, Limited};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{UnusableUpstream, Upstream};
 use crate::{
@@ -76,13 +76,13 @@ impl Surveyor {
 
     /// Every list that goes with a capability that the server declares.
     async fn lists(&self, greeting: &Value, manner: Manner<'_>) -> Result<Offer, SurveyFailed> {
-        let mut offered = json!({ "tools": [] });
+        let mut offered = Map::from_iter([("tools".to_owned(), json!([]))]);
         for (capability, method, member) in LISTS {
             if greeting.pointer(&format!("/capabilities/{capability}")).is_none() {
                 continue;
             }
             match self.pages(method, member, manner).await {
-                Ok(items) => offered[member] = Value::Array(items),
+                Ok(items) => drop(offered.insert(member.to_owned(), Value::Array(items))),
                 // Some declare what they do not have.
                 Err(error) if member != "tools" => {
                     tracing::debug!(%error, method, "declared, but not to be had");
@@ -90,7 +90,7 @@ impl Surveyor {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Offer::read(&offered)?)
+        Ok(Offer::read(&Value::Object(offered))?)
     }
 
     async fn pages(
@@ -121,11 +121,12 @@ impl Surveyor {
         mut params: Value,
         manner: Manner<'_>,
     ) -> Result<(Value, Option<HeaderValue>), SurveyFailed> {
-        if matches!(manner, Manner::Modern) {
-            params["_meta"] = json!({
+        if let (Manner::Modern, Some(params)) = (manner, params.as_object_mut()) {
+            let meta = json!({
                 "io.modelcontextprotocol/protocolVersion": MODERN,
                 "io.modelcontextprotocol/clientCapabilities": {},
             });
+            params.insert("_meta".to_owned(), meta);
         }
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let response = self.send(method, &body, manner).await?;
