@@ -16,6 +16,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet};
 use super::{
     annotations::Annotations,
     problems::{PolicyError, Problem, none_of},
+    validation::on_all_cores,
 };
 use crate::config::PolicyConfig;
 
@@ -91,8 +92,8 @@ pub(super) fn read_all(directory: &Path) -> Result<Vec<PolicyFile>, PolicyError>
         .map_err(|cause| PolicyError::new(directory, format!("cannot be read: {cause}")))?;
     let mut problems = Vec::new();
     let mut files = Vec::new();
-    for path in &paths {
-        match read(path) {
+    for outcome in on_all_cores(&paths, |some| some.iter().map(|path| read(path)).collect()) {
+        match outcome {
             Ok((file, of_policies)) => {
                 problems.extend(of_policies);
                 files.push(file);

@@ -58,7 +58,10 @@ pub(super) fn looks<'a>(
 }
 
 /// Does the same to every share of many, on as many cores as there are and on deep stacks.
-fn on_all_cores<T: Sync, R: Send>(all: &[T], work: impl Fn(&[T]) -> Vec<R> + Sync) -> Vec<R> {
+pub(super) fn on_all_cores<T: Sync, R: Send>(
+    all: &[T],
+    work: impl Fn(&[T]) -> Vec<R> + Sync,
+) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let work = &work;
     std::thread::scope(|scope| {
