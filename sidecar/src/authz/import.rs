@@ -157,7 +157,7 @@ impl Import<'_> {
         let mut statement = Statement {
             place,
             first_line,
-            effect: None,
+            effect: piece.effect(),
             id: None,
             policy: None,
             reason: None,

@@ -134,7 +134,7 @@ fn tell_statement(statement: &Statement) {
             let effect = effect.unwrap_or("statement");
             let reason = reason.as_deref().unwrap_or_default();
             anstream::eprintln!("{} {place}: {first_line}", styled(report::BAD, "left"));
-            anstream::eprintln!("     this {effect} {reason}");
+            anstream::eprintln!("     {effect}: {reason}");
             if effect == "forbid" {
                 anstream::eprintln!("     what it forbade there is not forbidden here");
             }

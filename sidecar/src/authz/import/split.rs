@@ -20,6 +20,13 @@ impl Piece<'_> {
         }
     }
 
+    /// What it would do, as far as that can be told of what nobody can read.
+    pub(super) fn effect(&self) -> Option<&'static str> {
+        let code = without_texts(self.text);
+        let found = ["permit", "forbid"].map(|effect| (code.find(effect), effect));
+        found.into_iter().filter_map(|(at, effect)| Some((at?, effect))).min().map(|(_, e)| e)
+    }
+
     pub(super) fn could_be_deep(&self) -> bool {
         could_be_deep(&without_texts(self.text))
     }

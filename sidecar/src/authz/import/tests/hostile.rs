@@ -100,6 +100,7 @@ fn what_is_unbalanced_stops_nothing() {
         let imported = read(from, "a.cedar", text, &home()).unwrap();
         let carried: Vec<bool> = imported.statements.iter().map(|s| s.policy.is_some()).collect();
         assert_eq!(carried, [false, false, false, true, false]);
+        assert_eq!(imported.statements[2].effect, Some("forbid"));
         let places: Vec<&str> = imported.statements.iter().map(|s| s.place.as_str()).collect();
         assert_eq!(places, ["line 1", "line 2", "line 3", "line 4", "line 5"]);
     }
