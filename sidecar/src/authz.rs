@@ -14,6 +14,7 @@ pub(crate) mod explain;
 mod facts;
 mod groups;
 mod history;
+pub(crate) mod import;
 mod issued_names;
 mod listing;
 mod mentions;

@@ -5,6 +5,7 @@
 
 mod check;
 mod explain;
+mod import;
 mod init;
 mod matrix;
 mod policy;
@@ -59,6 +60,7 @@ enum Command {
     Tools(tools::ToolsArguments),
     Test(test::TestArguments),
     Explain(explain::ExplainArguments),
+    Import(import::ImportArguments),
     Policy(policy::PolicyArguments),
 }
 
@@ -118,6 +120,7 @@ pub fn main() -> ExitCode {
             Command::Tools(tools) => tools::tools(tools).await,
             Command::Test(test) => test::test(test),
             Command::Explain(explain) => explain::explain(explain),
+            Command::Import(import) => import::run(import),
             Command::Policy(policy) => policy::policy(policy),
         }
     })

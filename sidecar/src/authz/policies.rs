@@ -276,7 +276,10 @@ impl Sources {
 }
 
 /// What `work` yields on a thread of its own with this much stack.
-fn on_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+pub(super) fn on_stack<T: Send>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, String> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("policy-loader".to_owned())
@@ -289,7 +292,7 @@ fn on_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T,
 }
 
 /// The schema, and the namespace in Cedar's JSON form, from which argument types are read.
-fn read_schema(path: &Path, text: &Arc<str>) -> Result<(Schema, Value), PolicyError> {
+pub(super) fn read_schema(path: &Path, text: &Arc<str>) -> Result<(Schema, Value), PolicyError> {
     let (fragment, warnings) = SchemaFragment::from_cedarschema_str(text)
         .map_err(|error| Problem::of_cedar(path, text, &error))?;
     if let Some(warning) = warnings.into_iter().next() {

@@ -246,14 +246,15 @@ pub(super) fn bounded(path: &Path, max_bytes: u64) -> Result<String, Vec<Problem
 }
 
 /// Where `text` goes beyond the bounds, and how.
-fn excess(text: &str, max_statement: usize) -> Option<(usize, &'static str)> {
+pub(super) fn excess(text: &str, max_statement: usize) -> Option<(usize, &'static str)> {
     let (mut depth, mut statement) = (0_usize, 0_usize);
     let mut characters = text.char_indices().peekable();
     while let Some((offset, character)) = characters.next() {
         statement += character.len_utf8();
         match character {
             '/' if characters.peek().is_some_and(|(_, next)| *next == '/') => {
-                while characters.peek().is_some_and(|(_, c)| *c != '\n') {
+                // For Cedar either of the two ends a line.
+                while characters.peek().is_some_and(|(_, c)| !matches!(c, '\n' | '\r')) {
                     characters.next();
                 }
             }
@@ -282,18 +283,18 @@ fn excess(text: &str, max_statement: usize) -> Option<(usize, &'static str)> {
     None
 }
 
-fn is_kebab_case(id: &str) -> bool {
+pub(super) fn is_kebab_case(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= 100
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// A thousand policies and more.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Cedar's readers have been seen to fail at 250.
 const MAX_NESTING: usize = 64;
 /// Bounds every chain of operators, on which Cedar's readers and its evaluator recurse.
-const MAX_STATEMENT_BYTES: usize = 16 * 1024;
+pub(super) const MAX_STATEMENT_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -349,6 +350,15 @@ mod tests {
             let told = policies_in(&text).map(drop).unwrap_err();
             assert!(told.contains("nested") || told.contains("16 KiB"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_comment_ends_where_it_ends_for_cedar() {
+        let (open, close) = ("(".repeat(5_000), ")".repeat(5_000));
+        let text = format!(
+            "@id(\"a\") permit (principal, action, resource) when {{ // \r {open}true{close}\n }};"
+        );
+        assert!(policies_in(&text).map(drop).unwrap_err().contains("nested"));
     }
 
     #[test]
