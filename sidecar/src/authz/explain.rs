@@ -185,6 +185,10 @@ fn conditions(policy: &Policy, asked: &Asked) -> Vec<Condition> {
     for clause in json.get("conditions").and_then(Value::as_array).into_iter().flatten() {
         let (Some(kind), Some(body)) = (clause.get("kind"), clause.get("body")) else { continue };
         for part in conjuncts(body, kind == "when") {
+            if depth(part) > MAX_SHOWN_DEPTH {
+                found.push(too_long());
+                continue;
+            }
             let clauses = json!([{ "kind": kind, "body": part }]);
             let alone = anything_but("conditions", clauses);
             let said = words::of(part);
@@ -195,6 +199,25 @@ fn conditions(policy: &Policy, asked: &Asked) -> Vec<Condition> {
     }
     found
 }
+
+/// What is not taken apart: Cedar's reader of its own JSON form takes ever longer for ever longer
+/// chains, and the text is shown with the policy.
+fn too_long() -> Condition {
+    let words = "a condition that is too long to be put into words".to_owned();
+    Condition { words, cedar: "…".to_owned(), holds: Holds::Fails, about_arguments: false }
+}
+
+fn depth(value: &Value) -> usize {
+    let within = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => None,
+    };
+    within.unwrap_or(0) + 1
+}
+
+/// Some thirty links of a chain.
+const MAX_SHOWN_DEPTH: usize = 64;
 
 /// A policy that permits anything, but for one part.
 fn anything_but(member: &str, of: Value) -> Value {

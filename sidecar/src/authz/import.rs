@@ -1,8 +1,9 @@
 //! Policies of a neighbour's, translated into ours: one statement after the other, each carried over
 //! whole or not at all, with the reason.
 //!
-//! What is carried over permits no more than it did there. Where that cannot be had, it is left, and
-//! said.
+//! A condition that is carried over holds for no more than it did there; where that cannot be had, it
+//! is left, and said. Not so where the neighbour refuses a whole request because any policy errs
+//! (ToolHive): another permit may permit it here.
 
 mod agentcore;
 mod cedar_text;

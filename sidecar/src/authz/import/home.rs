@@ -66,7 +66,8 @@ impl Home {
         let policy: Policy = text.parse().map_err(|e| format!("cannot be written: {e}"))?;
         if !self.issuers.is_empty() {
             let issuers: Vec<&str> = self.issuers.iter().map(String::as_str).collect();
-            IssuedNames::of(&issuers).require_in(&policy)?;
+            let json = policy.to_json().map_err(|e| e.to_string())?;
+            IssuedNames::of(&issuers).require_in(&json)?;
         }
         let Some(known) = &self.schema else { return Ok(()) };
         let id = policy.id().clone();
