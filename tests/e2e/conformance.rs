@@ -73,7 +73,7 @@ async fn through_the_gate(suite: &ConformanceSuite, revision: &str) -> Findings 
     let settings = format!("allowed_hosts = [{host:?}]\nallowed_origins = [{origin:?}]\n");
     let mut stack = Stack::with()
         .upstream(Fixture::router())
-        .offered(&Offered::of(&Fixture::tools()))
+        .offered(&Offered::with_prompts(&Fixture::tools(), &Fixture::prompts()))
         .policies(EVERYTHING)
         .resource_settings(&settings)
         .start()

@@ -75,12 +75,16 @@ fn tool() -> Value {
     } } })
 }
 
+fn prompt() -> Value {
+    json!({ "name": "p", "arguments": [{ "name": "a" }] })
+}
+
 /// Sends every item to the gate.
 async fn judged(items: &[Item]) -> (Stack, Vec<Outcome>) {
     let upstream = Scripted::new(|sent| sent.result(&json!({ "resultType": "complete" })));
     let mut stack = Stack::with()
         .upstream(upstream.router())
-        .offered(&Offered::of(&[tool()]))
+        .offered(&Offered::with_prompts(&[tool()], &[prompt()]))
         .policies(EVERYTHING)
         .start()
         .await;

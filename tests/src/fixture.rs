@@ -58,7 +58,12 @@ impl Fixture {
         format!("http://{}/mcp", self.address)
     }
 
-    /// What its tool list says.
+    /// Its prompts, as it lists them.
+    pub fn prompts() -> Vec<serde_json::Value> {
+        prompts::all().iter().map(|prompt| serde_json::to_value(prompt).unwrap()).collect()
+    }
+
+    /// Its tools, as it lists them.
     pub fn tools() -> Vec<serde_json::Value> {
         tools::all().iter().map(|tool| serde_json::to_value(tool).unwrap()).collect()
     }

@@ -1,6 +1,6 @@
 //! What a gate needs to know of a server that is not the customer server.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The schema and the lock for a server that offers these tools (as `tools/list` has them).
 #[derive(Debug, Clone)]
@@ -12,8 +12,14 @@ pub struct Offered {
 impl Offered {
     /// As `cedargate init` would write them.
     pub fn of(tools: &[Value]) -> Self {
-        let (schema, lock) = sidecar::testing::schema_and_lock(&Value::from(tools.to_vec()))
-            .expect("an offer of tools");
+        Self::with_prompts(tools, &[])
+    }
+
+    /// The same for a server that has prompts too.
+    pub fn with_prompts(tools: &[Value], prompts: &[Value]) -> Self {
+        let offered = json!({ "tools": tools, "prompts": prompts });
+        let (schema, lock) =
+            sidecar::testing::schema_and_lock(&offered).expect("an offer of tools");
         Self { schema, lock }
     }
 

@@ -309,10 +309,8 @@ impl Shape {
             (Self::Long, Json::Number(number)) => whole(number).is_some(),
             (Self::Datetime, Json::String(text)) => datetime_text(text).is_some(),
             (Self::IpAddress, Json::String(text)) => text.parse::<IpAddr>().is_ok(),
-            (Self::Bool, Json::Bool(_))
-            | (Self::Decimal, Json::Number(_))
-            | (Self::String | Self::Duration, Json::String(_))
-            | (Self::Any, _) => true,
+            (Self::Decimal, Json::Number(_)) | (Self::Any, _) => json.reads_alike(),
+            (Self::Bool, Json::Bool(_)) | (Self::String | Self::Duration, Json::String(_)) => true,
             _ => false,
         };
         if fits { Ok(()) } else { Err(String::new()) }

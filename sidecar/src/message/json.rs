@@ -102,6 +102,16 @@ impl Json {
         }
     }
 
+    /// Whether every number in it is the same to all readers.
+    pub(crate) fn reads_alike(&self) -> bool {
+        match self {
+            Self::Number(number) => number.reads_alike(),
+            Self::Array(items) => items.iter().all(Self::reads_alike),
+            Self::Object(object) => object.iter().all(|(_, value)| value.reads_alike()),
+            Self::Null | Self::Bool(_) | Self::String(_) => true,
+        }
+    }
+
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -226,6 +236,16 @@ impl Number {
         }
         let exact = significant.all(|digit| digit == b'0');
         (signed(magnitude + i128::from(!exact)), exact)
+    }
+
+    /// Whether a whole number that is written as one is the same to readers of doubles and to those
+    /// of whole numbers (RFC 7493 section 2.2).
+    fn reads_alike(&self) -> bool {
+        if !self.is_integer_literal() {
+            return true;
+        }
+        let exact = |number: &Self| Some(number.rounded(0)).filter(|(_, exact)| *exact);
+        exact(self).is_some() && self.as_double().as_ref().and_then(exact) == exact(self)
     }
 
     /// The value of the double that most readers take it for (RFC 8259 section 6), with all its
