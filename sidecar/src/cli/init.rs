@@ -21,12 +21,9 @@ use crate::{
 /// Make a working directory for a server: configuration, schema, policies, lock, a first test
 ///
 /// The server is asked for what it offers. Nothing is permitted by what is written, except to speak
-/// the protocol: every tool has its own line to take the comment from. Examples:
-///
-///   cedargate init --upstream http://127.0.0.1:3001/mcp --issuer https://issuer.example.com
-///   cedargate init weather --stdio -- npx -y some-mcp-server
+/// the protocol: every tool has its own line to take the comment from.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct InitArguments {
     /// The directory; it must not be there yet
     #[arg(default_value = "cedargate")]
@@ -174,5 +171,10 @@ fn certificates(folder: &Path, public_url: &str) -> Result<(), String> {
     put("certs/cedargate-key.pem", &key.serialize_pem(), 0o600)
 }
 
+const EXAMPLES: &str = "\
+Examples:
+
+  cedargate init --upstream http://127.0.0.1:3001/mcp --issuer https://issuer.example.com
+  cedargate init weather --stdio -- npx -y some-mcp-server";
 /// For trying out.
 const VALID_FOR: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 3600);

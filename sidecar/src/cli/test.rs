@@ -25,20 +25,11 @@ use crate::{
 
 /// Run the tests of the policies, and compare the access matrix
 ///
-/// Tests are YAML files in the folder `tests` beside the policies:
-///
-///   - name: clerks may look at customers
-///     who: { scopes: [customer:read], groups: [clerks] }
-///     tool: get_customer_info
-///     arguments: { customer_id: ABC123 }
-///     expect: permit                    # or the reason code of the refusal
-///     by: [customer-read]               # optional
-///     required-scopes: [customer:read]  # optional, of a refusal `insufficient-scope`
-///
-/// The access matrix is matrix.txt beside the policies: who may do what, to be reviewed like code.
-/// Exit code 1 when a test fails or the matrix says something else.
+/// Tests are YAML files in the folder `tests` beside the policies. The access matrix is matrix.txt
+/// there: who may do what, to be reviewed like code. Exit code 1 when a test fails or the matrix says
+/// something else.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct TestArguments {
     #[command(flatten)]
     file: ConfigFile,
@@ -237,3 +228,15 @@ fn export_to(
     write("policies.cedar", policies.enforced_text())?;
     Ok(exported.len())
 }
+
+const EXAMPLE: &str = "\
+A test:
+
+  - name: clerks may look at customers
+    who: { scopes: [customer:read], groups: [clerks] }
+    tool: get_customer_info
+    arguments: { customer_id: ABC123 }
+    expect: permit                    # or the reason code of the refusal
+    by: [customer-read]               # optional
+    required-scopes: [customer:read]  # optional, of a refusal `insufficient-scope`
+    circumstances: { changed: true }  # optional; also ip, provider, model, at, calls, denials, tools";
