@@ -131,3 +131,25 @@ async fn a_changed_tool_is_told_shown_and_accepted() {
     assert_eq!(gate(&stack, &["tools", "--from", "list.json"]).0, Some(0));
     stack.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_on_record_is_explained_by_its_requests_id() {
+    let stack = Stack::start().await;
+    let line = |id: &str, outcome: &str| {
+        serde_json::json!({ "timestamp": "2026-11-23T10:00:00Z", "target": "cedargate::decision",
+            "request.id": id, "decision.outcome": outcome, "decision.reason": "permitted",
+            "decision.policies": "customer-read", "token.sub": "alice", "mcp.method": "tools/call" })
+        .to_string()
+    };
+    let log = [line("id-1", "deny"), "no JSON".to_owned(), line("id-2", "allow")].join("\n");
+    std::fs::write(stack.home().join("gate.log"), log).unwrap();
+    let (code, told) = gate(&stack, &["explain", "--log", "gate.log", "--request", "id-2"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("customer-read decided") && told.contains("alice"), "{told}");
+    assert!(told.contains("permit ("), "with its text: {told}");
+    assert!(told.contains("have been changed since"), "{told}");
+    assert_eq!(gate(&stack, &["explain", "--log", "gate.log", "--request", "id-1"]).0, Some(1));
+    let (code, told) = gate(&stack, &["explain", "--log", "gate.log", "--request", "id-3"]);
+    assert_eq!(code, Some(64), "{told}");
+    stack.finish().await;
+}

@@ -1,7 +1,7 @@
 //! A whole set of policies as loaded: immutable, validated, cut up by action.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::Arc,
 };
@@ -351,14 +351,3 @@ const NO_SCHEMA: &str = "`cedargate schema --write` makes one from what the serv
 pub(super) const READER_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Half of a worker's stack; the other half is for whatever leads to the evaluation.
 const REQUEST_STACK_BYTES: usize = 1024 * 1024;
-
-/// The policies of all actions, by what they say of scopes.
-impl Policies {
-    /// The scopes that could matter to an action, out of those that callers are told of.
-    pub(super) fn scopes_that_matter(&self, action: &ActionRules) -> BTreeSet<String> {
-        let matters = |scope: &&String| {
-            action.scopes.and_others || self.scope_hierarchy.reaches(scope, &action.scopes.named)
-        };
-        self.advertised_scopes.iter().filter(matters).cloned().collect()
-    }
-}

@@ -1,5 +1,7 @@
 //! `cedargate explain`: why a call is permitted or refused, and what would change it.
 
+mod record;
+
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -23,6 +25,10 @@ use crate::{
 ///   cedargate explain get_customer_info '{"customer_id":"ABC123"}' --scope customer:read
 ///   cedargate explain send_mail @arguments.json --claims claims.json
 ///   cedargate explain --method resources/read security://events --token-file token.txt
+///
+/// A decision that is on record is found by the id of its request (`x-request-id`) in the gate's log:
+///
+///   cedargate explain --log gate.log --request 019ab5c2-7d1e-7c50-9f3a-2b1d5a0c4e11
 ///
 /// Exit code 0 when it is permitted, 1 when it is refused.
 #[derive(Debug, clap::Args)]
@@ -50,6 +56,12 @@ pub(super) struct ExplainArguments {
     /// The caller's access token: a file
     #[arg(long, value_name = "FILE", conflicts_with = "claims")]
     token_file: Option<PathBuf>,
+    /// The gate's log, in JSON
+    #[arg(long, value_name = "FILE", requires = "request")]
+    log: Option<PathBuf>,
+    /// The id of a request whose decision is in the log
+    #[arg(long, value_name = "ID", requires = "log", conflicts_with_all = ["target", "scopes", "claims", "token_file"])]
+    request: Option<String>,
     #[command(flatten)]
     file: ConfigFile,
     /// Say it in JSON
@@ -67,6 +79,19 @@ pub(super) fn explain(arguments: ExplainArguments) -> ExitCode {
         Ok(policies) => policies,
         Err(error) => return report::policy_error(&error, as_json),
     };
+    if let (Some(log), Some(request)) = (&arguments.log, &arguments.request) {
+        return match record::find(log, request, &policies) {
+            Ok(found) => {
+                if as_json {
+                    report::json(&found)
+                } else {
+                    found.tell()
+                }
+                if found.is_permitted() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            }
+            Err(what) => report::fault(&what, as_json),
+        };
+    }
     let explained = trial(&arguments, config.first_issuer())
         .and_then(|trial| policies.explain(&trial).map_err(|e| e.to_string()));
     match explained {
