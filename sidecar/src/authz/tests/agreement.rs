@@ -12,6 +12,8 @@ fn known() -> impl Strategy<Value = String> {
             .prop_map(|scope| format!("principal.scopes.contains(\"{scope}\")")),
         Just("principal.id == \"alice\"".to_owned()),
         Just("resource.name == \"get_customer_info\"".to_owned()),
+        Just("resource.pin == \"match\"".to_owned()),
+        Just("principal.hasTag(\"department\")".to_owned()),
     ]
 }
 
@@ -19,7 +21,7 @@ fn known() -> impl Strategy<Value = String> {
 const UNKNOWN: [&str; 4] = [
     r#"context.input.customer_id == "ABC123""#,
     r#"context.input.subject == "s""#,
-    r#"context.input.description == "d""#,
+    r#"context.facts.description.length == 1"#,
     r#"context.input.priority == "low""#,
 ];
 
@@ -75,7 +77,7 @@ fn listed_and_callable(policies: Policies, scopes: &[&str]) -> (bool, bool) {
     let listing = Listing::of(&policies, &std::sync::Arc::new(claims), list.method()).unwrap();
     let callable = (0..16).any(|kind| {
         let changes =
-            [("ABC123", "XYZ789"), ("\"s\"", "\"t\""), ("\"d\"", "\"e\""), ("low", "high")];
+            [("ABC123", "XYZ789"), ("\"s\"", "\"t\""), ("\"d\"", "\"ee\""), ("low", "high")];
         let mut arguments = TICKET.to_owned();
         for (bit, (from, to)) in changes.into_iter().enumerate() {
             if kind & (1 << bit) != 0 {
