@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::message::json::Json;
 
 /// Conditions on the caller, known when a list is made.
 fn known() -> impl Strategy<Value = String> {
@@ -86,7 +87,9 @@ fn listed_and_callable(policies: Policies, scopes: &[&str]) -> (bool, bool) {
         }
         decide(&policies, scopes, call("create_support_ticket", &arguments)).is_ok()
     });
-    let mut item = crate::message::json::Object::default();
+    let lock: serde_json::Value = serde_json::from_str(LOCK).unwrap();
+    let definition = lock["tools"]["create_support_ticket"]["definition"].to_string();
+    let Ok(Json::Object(mut item)) = Json::read(definition.as_bytes()) else { panic!() };
     (listing.shows("create_support_ticket", &mut item).unwrap(), callable)
 }
 
