@@ -30,7 +30,7 @@ certs *arguments:
 # How fast a release build starts and how much memory it takes while serving
 footprint:
     cargo build --release --package demo --package sidecar
-    CEDARGATE_TEST_GATE=$PWD/target/release/cedargate cargo test --package tests footprint -- --nocapture
+    CEDARGATE_TEST_GATE=$PWD/target/release/cedargate cargo test --package tests --test footprint -- --nocapture
 
 # What it costs to know who is asking
 bench:

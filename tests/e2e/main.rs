@@ -25,8 +25,6 @@ mod edge;
 mod everyday;
 /// From a public server to a gate in front of it.
 mod first_steps;
-/// How fast a release build starts and how little memory it takes.
-mod footprint;
 /// Official SDKs as foreign clients.
 mod foreign_clients;
 /// Identity providers that know nothing of the gate.

@@ -221,9 +221,10 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Cedar's JSON form of a policy is read from its text each time, so that it is asked for once.
+    /// Of a policy without its text, since Cedar would read that again to make its JSON form.
     pub(super) fn at(policy: &Policy, names: &IssuedNames<'_>) -> Self {
-        let Ok(json) = policy.to_json() else {
+        let parsed = Policy::from(policy.as_ref().clone());
+        let Ok(json) = parsed.to_json() else {
             let misnamed = Some("cannot be looked at".to_owned());
             let (mentions, scopes) = (Mentions::default(), SpokenScopes::default());
             return Self { mentions, scopes, trusts: None, misnamed };

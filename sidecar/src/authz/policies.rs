@@ -268,7 +268,7 @@ impl Sources {
         let groups = Groups::read(&files.entities, &declared)
             .map_err(|problem| problems.push(problem))
             .unwrap_or_default();
-        problems.extend(invalid(&declared, &policies));
+        problems.extend(invalid(&declared, &namespace, &policies));
         none_of(problems)?;
         let version = version(&text, &policies, files);
         Ok(Self { version, declared, namespace, files: policies, lock, groups })

@@ -1,8 +1,11 @@
 //! Whether policies mean what they say: strict validation, and what it does not see.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
+use serde_json::{Map, Value};
 
 use super::{
     compile::{self, Look},
@@ -10,38 +13,103 @@ use super::{
     policies::READER_STACK_BYTES,
     problems::Problem,
     source::{NamedPolicy, PolicyFile},
+    vocabulary::NAMESPACE,
 };
 
 /// What strict validation says; a warning is an error too, since it tells of a policy that cannot
 /// mean what its author meant.
-pub(super) fn invalid(schema: &Schema, files: &[PolicyFile]) -> Vec<Problem> {
-    let validator = Validator::new(schema.clone());
-    let shares: Vec<(&PolicyFile, &[NamedPolicy])> = files
-        .iter()
-        .flat_map(|file| file.policies.chunks(VALIDATED_AT_ONCE).map(move |some| (file, some)))
-        .collect();
+pub(super) fn invalid(schema: &Schema, namespace: &Value, files: &[PolicyFile]) -> Vec<Problem> {
+    let whole = Validator::new(schema.clone());
+    let shares = shares(files);
     on_all_cores(&shares, |shares| {
-        shares.iter().flat_map(|(file, some)| invalid_in(&validator, file, some)).collect()
+        let of_share = |share: &Share<'_>| match share.narrowed(namespace) {
+            Some(schema) => share.invalid(&Validator::new(schema)),
+            None => share.invalid(&whole),
+        };
+        shares.iter().flat_map(of_share).collect()
     })
 }
 
-fn invalid_in(validator: &Validator, file: &PolicyFile, policies: &[NamedPolicy]) -> Vec<Problem> {
-    let mut set = PolicySet::new();
-    for named in policies {
-        // Of two of one id the second has been complained of.
-        drop(set.add(named.policy.clone()));
+/// Policies that are validated together.
+#[derive(Default)]
+struct Share<'a> {
+    policies: Vec<(&'a PolicyFile, &'a NamedPolicy)>,
+    /// The actions that they are about, where each names its own.
+    only: Option<HashSet<EntityUid>>,
+}
+
+/// Cedar's validator looks at every policy once for every action that the schema has. So of a large
+/// set those policies go together that are about the same actions.
+fn shares(files: &[PolicyFile]) -> Vec<Share<'_>> {
+    let (mut by_action, mut others) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+    for file in files {
+        for named in &file.policies {
+            match named.policy.action_constraint() {
+                ActionConstraint::Eq(action) => {
+                    by_action.entry(action).or_default().push((file, named));
+                }
+                ActionConstraint::Any | ActionConstraint::In(_) => others.push((file, named)),
+            }
+        }
     }
-    let outcome = validator.validate(&set, ValidationMode::Strict);
-    let errors = outcome.validation_errors().map(|e| (e.policy_id(), file.complaint(e)));
-    let warnings = outcome.validation_warnings().map(|w| (w.policy_id(), file.complaint(w)));
-    let all: Vec<(&PolicyId, Problem)> = errors.chain(warnings).collect();
-    // What speaks of something unknown does not fit anything either, and says so too.
-    let explained: HashSet<&PolicyId> =
-        all.iter().filter(|(_, p)| p.says("unrecognized")).map(|(id, _)| *id).collect();
-    let follows = ["unable to find an applicable action", "policy is impossible"];
-    let unfit = |p: &Problem| follows.iter().any(|words| p.says(words));
-    let kept = all.into_iter().filter(|(id, p)| !(unfit(p) && explained.contains(id)));
-    kept.map(|(id, problem)| problem.or_help(|what| compile::advice(what, id))).collect()
+    let mut shares: Vec<Share<'_>> = others
+        .chunks(VALIDATED_AT_ONCE)
+        .map(|some| Share { policies: some.to_vec(), only: None })
+        .collect();
+    let mut share = Share::default();
+    for (action, policies) in by_action {
+        share.only.get_or_insert_default().insert(action);
+        share.policies.extend(policies);
+        if share.policies.len() >= VALIDATED_AT_ONCE {
+            shares.push(std::mem::take(&mut share));
+        }
+    }
+    shares.push(share);
+    shares
+}
+
+impl Share<'_> {
+    /// The schema in which only the actions of this share can be asked about; `None` where it
+    /// would not pay.
+    fn narrowed(&self, namespace: &Value) -> Option<Schema> {
+        let only = self.only.as_ref().filter(|_| self.policies.len() >= VALIDATED_AT_ONCE)?;
+        let only: HashSet<&str> = only.iter().map(|action| action.id().unescaped()).collect();
+        let mut narrowed = namespace.clone();
+        for (id, action) in narrowed.get_mut("actions")?.as_object_mut()? {
+            if !only.contains(id.as_str()) {
+                action.as_object_mut()?.remove("appliesTo");
+            }
+        }
+        let fragment = Map::from_iter([(NAMESPACE.to_owned(), narrowed)]);
+        Schema::from_json_value(Value::Object(fragment)).ok()
+    }
+
+    fn invalid(&self, validator: &Validator) -> Vec<Problem> {
+        let Some((first, _)) = self.policies.first() else { return Vec::new() };
+        let mut set = PolicySet::new();
+        let mut file_of = HashMap::new();
+        for (file, named) in &self.policies {
+            // Of two of one id the second has been complained of.
+            drop(set.add(named.policy.clone()));
+            file_of.insert(named.policy.id(), *file);
+        }
+        let outcome = validator.validate(&set, ValidationMode::Strict);
+        let file_of = |id: &PolicyId| file_of.get(id).unwrap_or(first);
+        let errors = outcome
+            .validation_errors()
+            .map(|e| (e.policy_id(), file_of(e.policy_id()).complaint(e)));
+        let warnings = outcome
+            .validation_warnings()
+            .map(|w| (w.policy_id(), file_of(w.policy_id()).complaint(w)));
+        let all: Vec<(&PolicyId, Problem)> = errors.chain(warnings).collect();
+        // What speaks of something unknown does not fit anything either, and says so too.
+        let explained: HashSet<&PolicyId> =
+            all.iter().filter(|(_, p)| p.says("unrecognized")).map(|(id, _)| *id).collect();
+        let follows = ["unable to find an applicable action", "policy is impossible"];
+        let unfit = |p: &Problem| follows.iter().any(|words| p.says(words));
+        let kept = all.into_iter().filter(|(id, p)| !(unfit(p) && explained.contains(id)));
+        kept.map(|(id, problem)| problem.or_help(|what| compile::advice(what, id))).collect()
+    }
 }
 
 /// What is in each policy.
@@ -103,5 +171,5 @@ pub(super) fn misleading(files: &[PolicyFile], looks: &HashMap<&PolicyId, Look>)
     problems
 }
 
-/// So many share what a validator does once.
-const VALIDATED_AT_ONCE: usize = 250;
+/// So many share what a validator does once, and make it worth while to narrow the schema.
+const VALIDATED_AT_ONCE: usize = 500;

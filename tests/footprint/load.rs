@@ -58,6 +58,7 @@ async fn a_gibibyte_of_events_and_five_hundred_listeners_take_little_memory() {
     let Some(gate) = release_build() else {
         return skip("a release build of cedargate, named by CEDARGATE_TEST_GATE");
     };
+    let _alone = ALONE.lock().await;
     let sent = Arc::new(AtomicU64::new(0));
     let url = served(talkative(Arc::clone(&sent))).await;
     let limits = "[limits]\nmax_concurrent_requests_per_principal = 1000\n";
@@ -99,6 +100,7 @@ async fn who_does_not_read_is_not_read_for() {
     let Some(gate) = release_build() else {
         return skip("a release build of cedargate, named by CEDARGATE_TEST_GATE");
     };
+    let _alone = ALONE.lock().await;
     let sent = Arc::new(AtomicU64::new(0));
     let url = served(talkative(Arc::clone(&sent))).await;
     let patience = "[limits]\nstream_idle_timeout = \"5s\"\n";

@@ -1,4 +1,11 @@
-//! Of a release build, named by `CEDARGATE_TEST_GATE`; `just footprint` builds one and runs these.
+//! How fast a release build starts and loads, and how little memory it takes; the build is named by
+//! `CEDARGATE_TEST_GATE`. `just footprint` makes one and runs these.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "in a test a broken assumption should fail loudly"
+)]
 
 /// Long streams, many listeners, slow readers.
 mod load;
@@ -10,6 +17,10 @@ use std::{
 
 use harness::{Program, Stack, free_port, skip};
 use serde_json::json;
+use tokio::sync::Mutex;
+
+/// Held by each test, so that they run one after the other.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The longest start, and how often to look for one that nothing else on the machine disturbs.
 const START_TIME: Duration = Duration::from_millis(300);
@@ -71,6 +82,7 @@ async fn a_release_build_starts_fast_and_stays_small() {
     let Some(gate) = release_build() else {
         return skip("a release build of cedargate, named by CEDARGATE_TEST_GATE");
     };
+    let _alone = ALONE.lock().await;
     let stack = Stack::start().await;
     let beside = Beside::of(&stack, gate);
     // Other programs of a busy machine can only add to it: the fastest start is the gate's own.
@@ -127,7 +139,10 @@ const LOADS: usize = 5;
 
 #[test]
 fn ten_thousand_policies_load_in_two_seconds() {
-    let Some(gate) = release_build() else { return skip("a release build, CEDARGATE_TEST_GATE") };
+    let Some(gate) = release_build() else {
+        return skip("a release build of cedargate, named by CEDARGATE_TEST_GATE");
+    };
+    let _alone = ALONE.blocking_lock();
     let home = tempfile::tempdir().unwrap();
     harness::policy_set(home.path(), 100, 9_900);
     let load = || {
