@@ -1,11 +1,7 @@
 //! How fast a release build starts and loads, and how little memory it takes; the build is named by
 //! `CEDARGATE_TEST_GATE`. `just footprint` makes one and runs these.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "in a test a broken assumption should fail loudly"
-)]
+#![expect(clippy::unwrap_used, reason = "in a test a broken assumption should fail loudly")]
 
 /// Long streams, many listeners, slow readers.
 mod load;
