@@ -15,6 +15,7 @@ use super::{
     pins::Pin,
     policies::Policies,
     residual::{Outcome, Template},
+    step_up::take_out_needless,
     subject::Principal,
 };
 use crate::{
@@ -238,12 +239,11 @@ impl Policies {
                 || self.scope_hierarchy.reaches(scope, &asked.action.scopes.named)
         };
         scopes.retain(matter);
-        for scope in self.broadest_first(scopes.clone()) {
-            scopes.remove(&scope);
-            if self.visibility(&asked.with_scopes(&scopes))? == Visibility::Never {
-                scopes.insert(scope);
-            }
-        }
+        let candidates = self.broadest_first(scopes.clone());
+        let mut seen = |scopes: &BTreeSet<String>| {
+            Ok(self.visibility(&asked.with_scopes(scopes))? != Visibility::Never)
+        };
+        take_out_needless(&mut scopes, &candidates, &mut seen)?;
         let prospect = self.prospect(&asked.with_scopes(&scopes))?;
         Ok(Some((scopes, prospect)))
     }
