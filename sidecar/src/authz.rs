@@ -335,9 +335,10 @@ impl Policies {
             .and_then(|request| Ok((request, self.entities(asked)?)));
         let (request, entities) = match built {
             Ok(built) => built,
-            Err(cause) => {
+            Err(_) => {
+                // Cedar's words hold what the caller wrote.
                 let action = asked.action.name();
-                tracing::error!(action, cause, "an access request cannot be built");
+                tracing::error!(action, "a request does not fit the schema in force");
                 return Verdict::Failed(Vec::new());
             }
         };

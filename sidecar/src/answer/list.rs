@@ -1,5 +1,7 @@
 //! Narrowing: of a list only what its reader may use is left.
 
+use std::collections::HashSet;
+
 use super::revision::unreadable;
 use crate::{
     authz::Listing,
@@ -17,13 +19,17 @@ pub(super) fn narrow(result: &mut Object, listing: &Listing) -> Result<(), Rejec
         return Err(unreadable("a list is too long"));
     }
     let mut shown = Vec::with_capacity(items.len());
+    let mut seen = HashSet::new();
     for mut item in items.drain(..) {
         let Json::Object(object) = &mut item else {
             return Err(unreadable("an item of a list is no object"));
         };
         let name = member(object, listing.name_member())?.and_then(|name| name.as_str());
         let name = name.ok_or_else(|| unreadable("an item of a list has no name"))?.to_owned();
-        if listing.shows(&name, object)? {
+        // Which of two of one name would be reached nobody can tell; the first one is shown.
+        if !seen.insert(name.clone()) {
+            tracing::warn!(name, "listed twice");
+        } else if listing.shows(&name, object)? {
             shown.push(item);
         } else {
             tracing::debug!(name, "not listed for this caller");

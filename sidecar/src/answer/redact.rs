@@ -107,6 +107,7 @@ impl Redactions {
                 Some(Json::Object(error)) if name == "error" => self.in_error(error),
                 Some(Json::Object(object)) => self.in_result(object)?,
                 Some(Json::String(text)) => *text = self.text(text, &mut None)?,
+                Some(Json::Array(_)) => return Err(unreadable("a list stands in its place")),
                 Some(other) => self.in_value(other),
             }
         }
@@ -184,46 +185,47 @@ impl Redactions {
     fn within(&self, value: &mut Json) {
         for path in &self.0 {
             let names: Vec<&str> = path.split('.').collect();
-            redact(value, &names);
+            redact(value, &names, TEXTS_WITHIN);
             if let Some((&WRAPPER, unwrapped)) = names.split_first()
                 && !unwrapped.is_empty()
             {
-                redact(value, unwrapped);
+                redact(value, unwrapped, TEXTS_WITHIN);
             }
             if let Json::Object(object) = value
                 && object.iter().count() == 1
                 && let Some(wrapped) = object.get_mut(WRAPPER)
             {
-                redact(wrapped, &names);
+                redact(wrapped, &names, TEXTS_WITHIN);
             }
         }
     }
 }
 
-/// Replaces what `names` lead to. A text that stands where there should be members may hold them.
-fn redact(value: &mut Json, names: &[&str]) {
+/// Replaces what `names` lead to. A text that stands where there should be members may hold them,
+/// and be read as JSON so many times within each other.
+fn redact(value: &mut Json, names: &[&str], texts: u8) {
     let Some((name, rest)) = names.split_first() else {
         *value = Json::from(REDACTED);
         return;
     };
     match value {
-        Json::Array(items) => items.iter_mut().for_each(|item| redact(item, names)),
+        Json::Array(items) => items.iter_mut().for_each(|item| redact(item, names, texts)),
         Json::Object(object) => {
             for (_, value) in object.iter_mut().filter(|(own, _)| same_but_for_case(own, name)) {
-                redact(value, rest);
+                redact(value, rest, texts);
             }
         }
-        Json::String(text) => *text = redacted_text(text, names),
+        Json::String(text) => *text = redacted_text(text, names, texts),
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
 
-fn redacted_text(text: &str, names: &[&str]) -> String {
-    let read = Json::read_answer(text.as_bytes());
-    let Ok(mut value @ (Json::Array(_) | Json::Object(_))) = read else {
+fn redacted_text(text: &str, names: &[&str], texts: u8) -> String {
+    let read = texts.checked_sub(1).map(|left| (left, Json::read_answer(text.as_bytes())));
+    let Some((left, Ok(mut value @ (Json::Array(_) | Json::Object(_))))) = read else {
         return REDACTED.to_owned();
     };
-    redact(&mut value, names);
+    redact(&mut value, names, left);
     text_of(&value).unwrap_or_else(|_| REDACTED.to_owned())
 }
 
@@ -261,6 +263,9 @@ const REDACTED: &str = "[redacted]";
 /// The same where there has to be a URI.
 const REDACTED_URI: &str = "cedargate:redacted";
 const WRAPPER: &str = "result";
+/// JSON in a text in JSON is seen, once more within is not, and each takes as much of the stack as
+/// an answer may be deep.
+const TEXTS_WITHIN: u8 = 2;
 const ANSWER: [&str; 4] = ["jsonrpc", "id", "result", "error"];
 const NOTIFICATION: [&str; 3] = ["jsonrpc", "method", "params"];
 /// What a tool's result and a task are made of (MCP 2025-11-25, tools and tasks; 2026-07-28, MRTR

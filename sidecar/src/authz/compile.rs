@@ -83,6 +83,7 @@ pub(super) fn compile(
         };
         compiled.actions.insert(id.clone(), rules);
     }
+    compiled.warnings.extend(unrecorded(&compiled.actions));
     Ok(compiled)
 }
 
@@ -115,6 +116,21 @@ pub(super) fn cut_down(
     }
     let fragment = Map::from_iter([(NAMESPACE.to_owned(), pruned)]);
     Schema::from_json_value(Value::Object(fragment)).map_err(|e| e.to_string())
+}
+
+/// Tools of which nothing is known but what the schema says.
+fn unrecorded(actions: &HashMap<String, ActionRules>) -> Option<String> {
+    let of_tools = actions.values().filter(|r| r.calls_a_tool() && r.arguments.is_none());
+    let mut names: Vec<&str> = of_tools.map(ActionRules::name).collect();
+    names.sort_unstable();
+    let first = names.first()?;
+    let others = match names.len() {
+        1 => String::new(),
+        several => format!(" and {} more", several - 1),
+    };
+    Some(format!(
+        "tools.lock does not record `{first}`{others}: of their arguments the types alone are checked, no bounds, patterns or lists of values"
+    ))
 }
 
 impl<'a> Read<'a> {

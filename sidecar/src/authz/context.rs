@@ -130,7 +130,10 @@ impl ContextShape {
                 "input" => {
                     let input = names.record(definition).map_err(within)?;
                     shape.input = Some(input.clone());
-                    shape.looked_at = Some(input);
+                    shape.looked_at = Some(match whole {
+                        Some(whole) => input.left_of(whole),
+                        None => input,
+                    });
                 }
                 "facts" => {
                     let input = whole.or(shape.input.as_ref());

@@ -85,8 +85,9 @@ impl FactsShape {
     pub(super) fn about(&self, object: &Object, input: &RecordShape) -> RestrictedExpression {
         let said = self.0.iter().filter_map(|(name, fact)| {
             if name == OTHERS {
-                let others = object.iter().filter(|(name, _)| !input.names(name));
-                return Some((name.clone(), fact.about_names(others.map(|(name, _)| name))));
+                let others: Vec<&str> =
+                    object.iter().map(|(name, _)| name).filter(|name| !input.names(name)).collect();
+                return Some((name.clone(), fact.about_names(&others)));
             }
             let value = object.get(name).filter(|value| **value != Json::Null)?;
             Some((name.clone(), fact.about(value, input.shape_of(name))?))
@@ -163,9 +164,16 @@ impl Fact {
             }
             (Self::Numbers(wanted), Json::Array(items)) => Numbers::of(items).facts(wanted),
             (Self::Members(_), Json::Object(object)) => {
-                self.about_names(object.iter().map(|(name, _)| name))
+                self.about_names(&object.iter().map(|(name, _)| name).collect::<Vec<_>>())
             }
-            (Self::Count(_), Json::Array(items)) => record(vec![count_of(items.len())]),
+            // A list of keys and values, which policies see as they see an object of any names.
+            (Self::Members(_), Json::Array(items)) => {
+                let key = |item: &Json| Some(item.as_object()?.get("key")?.as_str()?.to_owned());
+                let keys: Vec<String> =
+                    items.iter().map(|item| key(item).unwrap_or_default()).collect();
+                self.about_names(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            (Self::Count(wanted), Json::Array(items)) => select(wanted, |_| count(items.len())),
             (Self::Nested(facts), Json::Object(object)) => match shape {
                 Some(Shape::Record(record)) => facts.about(object, record),
                 _ => return None,
@@ -190,12 +198,11 @@ impl Fact {
         })
     }
 
-    fn about_names<'a>(&self, names: impl Iterator<Item = &'a str>) -> RestrictedExpression {
-        let names: BTreeSet<&str> = names.collect();
+    fn about_names(&self, names: &[&str]) -> RestrictedExpression {
         let Self::Members(wanted) = self else { return record(Vec::new()) };
         select(wanted, |fact| match fact {
             "count" => count(names.len()),
-            _ => set_of(&names),
+            _ => set_of(&names.iter().copied().collect()),
         })
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Tally {
 
 impl Histories {
     pub(crate) fn new(window: Duration) -> Self {
-        let known = Cache::builder().max_capacity(MAX_PRINCIPALS).time_to_idle(window).build();
+        let known = Cache::builder().max_capacity(MAX_PRINCIPALS).time_to_idle(window * 2).build();
         Self { window, known }
     }
 
@@ -51,22 +51,27 @@ impl Histories {
     pub(crate) fn tally(&self, principal: &str, now: Instant) -> Tally {
         let Some(history) = self.known.get(principal) else { return Tally::default() };
         let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.forget_before(now, self.window);
+        history.forget_before(now, self.kept());
         history.tally()
+    }
+
+    /// How long after its beginning a slice is known: until all of it is out of the window.
+    fn kept(&self) -> Duration {
+        self.window + self.window / SLICES
     }
 
     /// Remembers a decision.
     pub(crate) fn note(&self, principal: &str, permitted: bool, tool: Option<&str>, now: Instant) {
         let history = self.known.get_with_by_ref(principal, Arc::default);
         let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.forget_before(now, self.window);
+        history.forget_before(now, self.kept());
         history.note(permitted, tool, now, self.window / SLICES);
     }
 }
 
 impl History {
-    fn forget_before(&mut self, now: Instant, window: Duration) {
-        while self.0.front().is_some_and(|slice| now.duration_since(slice.began) >= window) {
+    fn forget_before(&mut self, now: Instant, kept: Duration) {
+        while self.0.front().is_some_and(|slice| now.duration_since(slice.began) >= kept) {
             self.0.pop_front();
         }
     }
@@ -98,7 +103,7 @@ impl History {
     }
 }
 
-/// A window moves on by a tenth of itself.
+/// A window moves on by a tenth of itself, and may be longer by as much.
 const SLICES: u32 = 10;
 /// Of whom nothing has been heard for longest is forgotten first.
 const MAX_PRINCIPALS: u64 = 100_000;
@@ -119,8 +124,9 @@ mod tests {
         histories.note("a", true, Some("x"), at(60));
         histories.note("b", true, None, at(60));
         assert_eq!(histories.tally("a", at(60)), Tally { calls: 2, denials: 1, tools: 2 });
+        assert_eq!(histories.tally("a", at(109)), Tally { calls: 2, denials: 1, tools: 2 });
         assert_eq!(histories.tally("a", at(110)), Tally { calls: 1, denials: 1, tools: 2 });
-        assert_eq!(histories.tally("a", at(155)), Tally { calls: 1, denials: 0, tools: 1 });
+        assert_eq!(histories.tally("a", at(165)), Tally { calls: 1, denials: 0, tools: 1 });
         assert_eq!(histories.tally("a", at(170)), Tally::default());
         assert_eq!(histories.tally("c", at(60)), Tally::default());
     }

@@ -3,13 +3,17 @@
 //! `tools.lock` records what the server offered when somebody looked at it. A tool whose definition
 //! is another now is "changed", one that is not recorded is "new"; policies see it as `resource.pin`.
 //! Definitions are looked at as they pass in lists, which is the only way on which they reach a
-//! client. A change stays a change until the lock or the policies are loaded anew: who shows a caller
-//! one thing and another caller another is not to be trusted again by himself.
+//! client. A change stays a change until another definition is accepted, or an operator says so with
+//! SIGHUP or a new start: who shows a caller one thing and another caller another is not to be trusted
+//! again by himself.
 
 pub(crate) mod change;
 pub(crate) mod lock;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
@@ -90,13 +94,54 @@ impl Pins {
         Pin::Changed
     }
 
+    /// What was seen changed `before`, and has not been accepted since.
+    pub(super) fn remember_changes(&self, before: &Self) {
+        let digest = |pins: &Self, name: &str| pins.tools.get(name).map(|it| it.digest.clone());
+        let mut changed = BTreeSet::clone(&before.changed.load());
+        changed.retain(|name| digest(self, name) == digest(before, name));
+        self.changed.store(Arc::new(changed));
+    }
+
     /// Takes a tool for changed, or none, whatever was seen: to try policies out.
     pub(super) fn suppose_changed(&self, tool: Option<&str>) {
-        self.changed.store(std::sync::Arc::new(tool.into_iter().map(str::to_owned).collect()));
+        self.changed.store(Arc::new(tool.into_iter().map(str::to_owned).collect()));
     }
 
     /// The definition that was accepted.
     pub(super) fn accepted(&self, name: &str) -> Option<&Value> {
         self.tools.get(name).map(|pinned| &pinned.definition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{authz::offer::Offer, message::json::Json};
+
+    fn pins(description: &str) -> Pins {
+        let tool = json!({ "name": "a", "description": description, "inputSchema": {} });
+        Pins::of(&Lock::of("s", Offer::read(&json!({ "tools": [tool] })).unwrap()))
+    }
+
+    fn look(pins: &Pins, description: &str) -> Pin {
+        let tool = json!({ "name": "a", "description": description, "inputSchema": {} });
+        let Ok(Json::Object(tool)) = Json::read(tool.to_string().as_bytes()) else { panic!() };
+        pins.look("a", &tool)
+    }
+
+    #[test]
+    fn what_was_seen_changed_once_is_not_trusted_again_by_itself() {
+        let accepted = pins("old");
+        assert_eq!((accepted.pin("a"), accepted.pin("b")), (Pin::Match, Pin::New));
+        assert_eq!(look(&accepted, "new"), Pin::Changed);
+        assert_eq!(look(&accepted, "old"), Pin::Changed);
+        let loaded_anew = pins("old");
+        loaded_anew.remember_changes(&accepted);
+        assert_eq!(loaded_anew.pin("a"), Pin::Changed);
+        let accepted_anew = pins("new");
+        accepted_anew.remember_changes(&accepted);
+        assert_eq!(accepted_anew.pin("a"), Pin::Match);
     }
 }

@@ -23,7 +23,7 @@ use super::{
     shape::TypeNames,
     source::{self, PolicyFile},
     subject::{Principal, SubjectShape},
-    validation::{invalid, looks, misleading},
+    validation::{invalid, looks, misleading, without_effect},
     vocabulary::{EntityTypes, NAMESPACE},
 };
 use crate::{
@@ -172,6 +172,11 @@ impl Policies {
         self.principal(&Principal::of(claims)).id().unescaped().to_owned()
     }
 
+    /// Takes tools for changed that were when `before` was in force and are accepted no otherwise.
+    pub(super) fn remember_changes(&self, before: &Self) {
+        self.pins.remember_changes(&before.pins);
+    }
+
     /// Whether any policy looks at what callers did before.
     pub(crate) fn read_history(&self) -> bool {
         self.reads_history
@@ -199,13 +204,17 @@ impl Policies {
         .map_err(broken)?;
         let named = || sources.files.iter().flat_map(|file| &file.policies);
         let texts = sources.files.iter().flat_map(PolicyFile::texts);
+        let mut warnings = compiled.warnings;
+        warnings.extend(source::overlooked(&config.policies.directory).iter().map(|folder| {
+            format!("`{}` holds policies that are not read: subfolders are not", folder.display())
+        }));
         let summary = Summary {
             policies: named().count(),
             shadow: named().filter(|named| named.annotations.shadow).count(),
             files: sources.files.len(),
             tools: compiled.actions.values().filter(|rules| rules.calls_a_tool()).count(),
             version: sources.version.clone(),
-            warnings: compiled.warnings,
+            warnings,
         };
         let tool = sources.namespace.pointer("/entityTypes/Tool");
         let resource = sources.namespace.pointer("/entityTypes/Resource");
@@ -237,7 +246,9 @@ impl Policies {
     fn look_closer(&mut self, sources: &Sources, config: &Config) -> Result<(), PolicyError> {
         let issuers: Vec<_> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
         let looks = looks(&sources.files, &IssuedNames::of(&issuers));
-        none_of(misleading(&sources.files, &looks))?;
+        let mut problems = misleading(&sources.files, &looks);
+        problems.extend(without_effect(&sources.files, &self.actions));
+        none_of(problems)?;
         self.schema = compile::cut_down(&mut self.actions, &sources.namespace, &looks)
             .map_err(|what| PolicyError::new(&config.policies.schema, what))?;
         self.reads_history = self.actions.values().any(|rules| rules.context.reads_history());
@@ -307,12 +318,13 @@ pub(super) fn read_schema(path: &Path, text: &Arc<str>) -> Result<(Schema, Value
     Ok((schema, namespace))
 }
 
-/// The lock, where the schema lets policies ask for pins.
+/// The lock: what tools take, and whether they are as they were accepted.
 fn read_lock(files: &PolicyConfig, namespace: &Value) -> Result<Option<Lock>, PolicyError> {
     let names = TypeNames::of(namespace);
     let tool = namespace.pointer("/entityTypes/Tool");
     if !tool.is_some_and(|tool| declares(&names, tool, "pin")) {
-        return Ok(None);
+        // Nor does it have to be there then; without it, what tools take is not known but by type.
+        return if files.lock.exists() { Lock::read(&files.lock).map(Some) } else { Ok(None) };
     }
     Lock::read(&files.lock).map(Some)
 }

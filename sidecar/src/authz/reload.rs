@@ -75,7 +75,7 @@ impl PolicyStore {
             let now = self.look().await.unwrap_or(seen);
             if asked || now != seen {
                 seen = now;
-                self.reload().await;
+                self.reload(asked).await;
             }
             let look_after = match &watcher {
                 Ok(_) => LOOK_EVERY,
@@ -105,12 +105,16 @@ impl PolicyStore {
         tokio::task::spawn_blocking(move || source::fingerprint(&files)).await.ok()
     }
 
-    async fn reload(&self) {
+    /// What was seen of tools is forgotten when somebody `asked` for it, and not for an edit of a file.
+    async fn reload(&self, asked: bool) {
         let config = self.config.clone();
         let loaded = tokio::task::spawn_blocking(move || load_at_rest(&config).0).await;
         let refused = match loaded {
             Ok(Ok(policies)) => {
                 let summary = policies.summary().clone();
+                if !asked {
+                    policies.remember_changes(&self.current.load());
+                }
                 self.current.store(Arc::new(policies));
                 self.stale.store(false, Ordering::Release);
                 let (policies, files, version) = (summary.policies, summary.files, summary.version);

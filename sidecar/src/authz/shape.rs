@@ -9,7 +9,10 @@
 mod type_names;
 mod values;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use cedar_policy::RestrictedExpression;
 use serde_json::Value;
@@ -40,6 +43,8 @@ pub(super) struct RecordShape {
     fields: BTreeMap<String, Field>,
     /// Of the values of members that are not named.
     others: Option<Box<Shape>>,
+    /// Members that have names, and that nobody looks at.
+    passed_over: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +106,20 @@ impl RecordShape {
         self.fields.get(name).map(|field| &field.shape)
     }
 
+    /// This, of which `whole` has been left: what that names is none of the others.
+    pub(super) fn left_of(mut self, whole: &Self) -> Self {
+        for (name, field) in &whole.fields {
+            match (self.fields.get_mut(name), &field.shape) {
+                (None, _) => drop(self.passed_over.insert(name.clone())),
+                (Some(Field { shape: Shape::Record(left), .. }), Shape::Record(whole)) => {
+                    *left = std::mem::take(left).left_of(whole);
+                }
+                (Some(_), _) => {}
+            }
+        }
+        self
+    }
+
     /// Refuses arguments that do not fit, with the path of the first.
     pub(super) fn check(&self, object: &Object) -> Result<(), String> {
         for (name, value) in object.iter() {
@@ -130,8 +149,10 @@ impl RecordShape {
                 (Some(field), _) => {
                     fields.extend(field.shape.build(value).map(|value| (name.to_owned(), value)));
                 }
-                (None, Some(shape)) => others.extend(shape.build_member(name, value)),
-                (None, None) => {}
+                (None, Some(shape)) if !self.passed_over.contains(name) => {
+                    others.extend(shape.build_member(name, value));
+                }
+                (None, _) => {}
             }
         }
         if self.others.is_some() {

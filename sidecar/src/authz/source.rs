@@ -77,13 +77,36 @@ impl PolicyFile {
 fn policy_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cedar") && path.is_file() {
-            paths.push(path);
+        let entry = entry?;
+        // Editors keep notes of their own beside a file.
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") && is_cedar(&entry.path()) {
+            paths.push(entry.path());
         }
     }
     paths.sort();
     Ok(paths)
+}
+
+fn is_cedar(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "cedar")
+}
+
+/// Subfolders that hold policies, which nobody reads.
+pub(super) fn overlooked(directory: &Path) -> Vec<PathBuf> {
+    let entries = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>()
+    };
+    let mut folders = entries(directory);
+    // Kubernetes keeps versions of a folder in hidden ones.
+    let hidden = |path: &Path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    };
+    folders.retain(|path| {
+        !is_cedar(path) && !hidden(path) && entries(path).iter().any(|path| is_cedar(path))
+    });
+    folders.sort();
+    folders
 }
 
 /// Reads every `*.cedar` file in `directory`, in order of their names; not its subfolders.

@@ -8,9 +8,10 @@ use cedar_policy::{
 use serde_json::{Map, Value};
 
 use super::{
+    annotations::Annotations,
     compile::{self, Look},
     issued_names::IssuedNames,
-    policies::READER_STACK_BYTES,
+    policies::{ActionRules, READER_STACK_BYTES},
     problems::Problem,
     source::{NamedPolicy, PolicyFile},
     vocabulary::NAMESPACE,
@@ -164,6 +165,38 @@ pub(super) fn misleading(files: &[PolicyFile], looks: &HashMap<&PolicyId, Look>)
                 );
                 problems.push(file.problem_at(named, &format!("peer.{claim}"), what).help(
                     "anybody can say so: only a `forbid` may look at it; to permit, ask for `principal.zone`",
+                ));
+            }
+        }
+    }
+    problems
+}
+
+/// Limits and redactions that no call of a tool comes by.
+pub(super) fn without_effect(
+    files: &[PolicyFile],
+    actions: &HashMap<String, ActionRules>,
+) -> Vec<Problem> {
+    let of_calls: HashSet<&String> = actions
+        .values()
+        .filter(|rules| rules.calls_a_tool())
+        .flat_map(|rules| rules.obligations.keys())
+        .collect();
+    let mut problems = Vec::new();
+    for file in files {
+        for named in &file.policies {
+            let Annotations { obligations, shadow } = &named.annotations;
+            let annotation = match (obligations.rate_limit, obligations.redact.is_empty()) {
+                (Some(_), _) => "@rate_limit",
+                (None, false) => "@redact",
+                (None, true) => continue,
+            };
+            if !shadow && !of_calls.contains(&named.policy.id().to_string()) {
+                let what = format!(
+                    "`{annotation}` has no effect here: the policy permits no call of a tool"
+                );
+                problems.push(file.problem_at(named, annotation, what).help(
+                    "limits and redactions are for calls of tools: `action == Mcp::Action::\"TOOL\"` or `action in Mcp::Action::\"call_tool\"`",
                 ));
             }
         }

@@ -123,11 +123,13 @@ pub(super) fn policy_text(id: &str, tool: &str, scopes: &[String]) -> String {
 
 /// Its tests: with the scopes it is permitted, without them it says so.
 pub(super) fn test_text(id: &str, tool: &str, scopes: &[String], arguments: &str) -> String {
+    // JSON is YAML, whatever stands in a name.
+    let (with, called) = (json!(format!("with its scopes {tool} can be called")), json!(tool));
     let scopes = json!(scopes);
     format!(
-        "- name: with its scopes {tool} can be called\n  who: {{ scopes: {scopes} }}\n  \
-         tool: {tool:?}\n  arguments: {arguments}\n  expect: permit\n  by: [{id}]\n\n\
-         - name: without them a caller is told which it needs\n  tool: {tool:?}\n  \
+        "- name: {with}\n  who: {{ scopes: {scopes} }}\n  \
+         tool: {called}\n  arguments: {arguments}\n  expect: permit\n  by: [{id}]\n\n\
+         - name: without them a caller is told which it needs\n  tool: {called}\n  \
          arguments: {arguments}\n  expect: insufficient-scope\n  required-scopes: {scopes}\n"
     )
 }

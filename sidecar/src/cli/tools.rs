@@ -20,7 +20,7 @@ use crate::{
     authz::{
         Lock, Policies,
         offer::Offer,
-        pins::change::Change,
+        pins::{change::Change, lock::digest_of},
         schema::schema_of,
         tool_needs::{ToolNeeds, needs_of},
     },
@@ -36,6 +36,7 @@ use crate::{
 ///   cedargate tools --live             also what the server says now; exit code 1 if that differs
 ///   cedargate tools diff send_mail     what has changed in a definition
 ///   cedargate tools accept send_mail   take it over as it is now, into tools.lock and the schema
+///   cedargate tools accept send_mail@sha256:3f…   only if it still is what `diff` showed
 ///   cedargate tools accept --all       the same for everything
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -67,7 +68,7 @@ struct ToolsOptions {
 enum What {
     /// Take tools over as they are now, into tools.lock and the schema
     Accept {
-        /// Their names
+        /// Their names, each with the digest that it must have if you like: NAME@sha256:DIGEST
         #[arg(required_unless_present = "all")]
         names: Vec<String>,
         /// All of them
@@ -201,12 +202,7 @@ fn accept(
     let waiting: Vec<String> = lock.differences(now).into_keys().collect();
     let taken = match names {
         Some(names) => {
-            let unknown =
-                |name: &&String| now.tool(name).is_none() && lock.offer().tool(name).is_none();
-            if let Some(name) = names.iter().find(unknown) {
-                return Err(format!("there is no tool `{name}`, neither offered nor accepted"));
-            }
-            names
+            names.iter().map(|name| named(name, &lock, now)).collect::<Result<Vec<_>, String>>()?
         }
         None => {
             lock.accept_others(now);
@@ -214,6 +210,8 @@ fn accept(
         }
     };
     taken.iter().for_each(|name| lock.accept(name, now.tool(name)));
+    let digests: BTreeMap<&str, Option<String>> =
+        taken.iter().map(|name| (name.as_str(), now.tool(name).map(digest_of))).collect();
     lock.write(path).map_err(|e| format!("cannot write `{}`: {e}", path.display()))?;
     let schema = &config.policies.schema;
     let written = std::fs::read_to_string(schema).unwrap_or_default();
@@ -223,11 +221,16 @@ fn accept(
             .map_err(|e| format!("cannot write `{}`: {e}", schema.display()))?;
     }
     if as_json {
-        report::json(&json!({ "accepted": taken, "lock": path, "schemaWritten": ours }));
+        let accepted =
+            json!({ "accepted": taken, "digests": digests, "lock": path, "schemaWritten": ours });
+        report::json(&accepted);
         return Ok(ExitCode::SUCCESS);
     }
     let count = styled(report::GOOD, format!("accepted {}", taken.len()));
-    anstream::println!("{count} in `{}`: {}", path.display(), taken.join(" "));
+    anstream::println!("{count} in `{}`", path.display());
+    for (name, digest) in &digests {
+        anstream::println!("  {name}  {}", digest.as_deref().unwrap_or("that it is gone"));
+    }
     if !ours {
         anstream::println!(
             "`{}` was edited by hand and is left as it is; compare with `cedargate schema --check`",
@@ -235,6 +238,25 @@ fn accept(
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name of a tool to accept; with a digest only if that is the tool's now.
+fn named(wanted: &str, lock: &Lock, now: &Offer) -> Result<String, String> {
+    let (name, digest) = match wanted.rsplit_once("@sha256:") {
+        Some((name, digits)) => (name, Some(format!("sha256:{digits}"))),
+        None => (wanted, None),
+    };
+    if now.tool(name).is_none() && lock.offer().tool(name).is_none() {
+        return Err(format!("there is no tool `{name}`, neither offered nor accepted"));
+    }
+    let is = now.tool(name).map(digest_of);
+    match digest {
+        Some(digest) if is.as_ref() != Some(&digest) => Err(format!(
+            "`{name}` is not what you looked at: it has {} now; see `cedargate tools diff {name}`",
+            is.as_deref().unwrap_or("gone, and no digest")
+        )),
+        _ => Ok(name.to_owned()),
+    }
 }
 
 fn diff(lock: &Lock, now: &Offer, name: &str, as_json: bool) -> Result<ExitCode, String> {
@@ -250,7 +272,8 @@ fn diff(lock: &Lock, now: &Offer, name: &str, as_json: bool) -> Result<ExitCode,
     let diff = difference(&written(before), &written(now_is), name);
     if as_json {
         let changes: Vec<&str> = state(changes.as_ref());
-        report::json(&json!({ "tool": name, "changes": changes, "diff": diff }));
+        let digest = now_is.map(digest_of);
+        report::json(&json!({ "tool": name, "changes": changes, "digest": digest, "diff": diff }));
     } else {
         match &changes {
             None => anstream::println!("`{name}` is {}", styled(report::GOOD, "as accepted")),
@@ -258,6 +281,12 @@ fn diff(lock: &Lock, now: &Offer, name: &str, as_json: bool) -> Result<ExitCode,
                 let codes: Vec<&str> = changes.iter().map(|change| change.code()).collect();
                 anstream::println!("`{name}`: {}", styled(report::DOUBTFUL, codes.join(" ")));
                 anstream::println!("{}", diff.trim_end());
+                if let Some(now_is) = now_is {
+                    let digest = digest_of(now_is);
+                    anstream::println!(
+                        "\ntake over exactly this: cedargate tools accept {name}@{digest}"
+                    );
+                }
             }
         }
     }

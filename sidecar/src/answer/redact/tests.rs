@@ -74,6 +74,24 @@ fn a_text_in_the_place_of_members_may_hold_them() {
     }
 }
 
+/// Each text holds lists around another text: as deep as an answer may be, time and again. On the
+/// stack of a worker that would be its end.
+#[test]
+fn texts_within_texts_are_read_to_a_depth() {
+    let mut within = "1".to_owned();
+    for _ in 0..300 {
+        let escaped = within.replace('\\', "\\u005c").replace('"', "\\u0022");
+        within = format!("{}\"{escaped}\"{}", "[".repeat(62), "]".repeat(62));
+    }
+    let redacted = text(&["a"], &within);
+    assert!(redacted.contains("[redacted]") && redacted.len() < 1_000, "{redacted}");
+    let twice = json!({ "a": json!({ "b": 1, "c": 2 }).to_string() }).to_string();
+    assert_eq!(
+        structured(&["a.a.b"], &json!({ "a": twice })),
+        json!({ "a": json!({ "a": json!({ "b": "[redacted]", "c": 2 }).to_string() }).to_string() })
+    );
+}
+
 #[test]
 fn a_wrapper_around_what_is_no_object_makes_no_difference() {
     let wrapped = json!({ "result": [{ "mail": "alice", "id": 1 }] });
@@ -205,6 +223,10 @@ fn what_cannot_be_redacted_is_refused() {
     for content in [json!("alice"), json!({ "type": "text", "text": "alice" })] {
         let mut result = object(&json!({ "content": content }));
         assert_eq!(of(&["mail"]).in_result(&mut result), Err(Rejection::UpstreamAnswer));
+    }
+    for member in ["result", "task"] {
+        let mut task = object(&json!({ member: [{ "content": [] }] }));
+        assert_eq!(of(&["mail"]).in_result(&mut task), Err(Rejection::UpstreamAnswer));
     }
     for member in ["result", "error"] {
         let mut answer = object(&json!({ member: ["alice"] }));

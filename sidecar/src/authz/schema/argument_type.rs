@@ -42,6 +42,15 @@ pub(super) struct Member {
 }
 
 impl Members {
+    /// Whether a list of such objects looks to policies as an object of any names does.
+    pub(super) fn are_key_and_value(&self) -> bool {
+        let of = |name: &str| self.named.get(name).filter(|member| member.required);
+        self.named.len() == 2
+            && self.others.is_none()
+            && of("value").is_some()
+            && of("key").is_some_and(|key| key.of == ArgumentType::String)
+    }
+
     /// Of a tool's arguments. What is not named there is no argument, unless it says otherwise.
     pub(super) fn of_arguments(constraint: Constraint) -> Self {
         let mut members = Self::of(constraint.named, &constraint.required, constraint.others);

@@ -75,6 +75,7 @@ fn facts_of(of: &ArgumentType, margin: usize) -> Option<String> {
         ArgumentType::Map(_) => "MapFacts",
         ArgumentType::Record(members) => return facts(members, margin),
         ArgumentType::Set(element) => match element.as_ref() {
+            ArgumentType::Record(members) if members.are_key_and_value() => "MapFacts",
             ArgumentType::Record(members) => return Some(of_records(members, margin)),
             other => aggregated(other),
         },

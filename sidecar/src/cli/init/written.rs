@@ -2,6 +2,8 @@
 
 use std::path::{Path, absolute};
 
+use serde_json::json;
+
 use super::InitArguments;
 use crate::authz::{example::example_of, offer::Offer, tool_action};
 
@@ -78,9 +80,11 @@ pub(super) fn first_test(offer: &Offer, scope: &str) -> String {
     let mut text = String::from(FIRST_TEST);
     if let Some((name, tool)) = offer.tools().next() {
         let arguments = example_of(tool);
+        // JSON is YAML, and has no line ends in it.
+        let (name, scope) = (json!(name), json!(scope));
         text.push_str(&format!(
             "\n# When {name} is permitted, in tools.cedar:\n\
-             # - name: with its scope it can be called\n#   who: {{ scopes: [{scope:?}] }}\n#   tool: {name:?}\n\
+             # - name: with its scope it can be called\n#   who: {{ scopes: [{scope}] }}\n#   tool: {name}\n\
              #   arguments: {arguments}\n#   expect: permit\n"
         ));
     }
