@@ -1,6 +1,7 @@
 //! Decisions over small policy sets.
 
 mod agreement;
+mod chosen_tools;
 
 use std::path::Path;
 
@@ -19,9 +20,13 @@ struct Home(tempfile::TempDir);
 
 impl Home {
     fn with(policies: &str) -> Self {
+        Self::of(SCHEMA, LOCK, policies)
+    }
+
+    fn of(schema: &str, lock: &str, policies: &str) -> Self {
         let home = Self(tempfile::tempdir().unwrap());
-        std::fs::write(home.path().join("schema.cedarschema"), SCHEMA).unwrap();
-        std::fs::write(home.path().join("tools.lock"), LOCK).unwrap();
+        std::fs::write(home.path().join("schema.cedarschema"), schema).unwrap();
+        std::fs::write(home.path().join("tools.lock"), lock).unwrap();
         home.write(policies);
         home
     }
