@@ -79,8 +79,8 @@ pub(super) fn plain_url(text: &str) -> Option<Url> {
         None => "",
     };
     // To a browser `https:/x` and `https:///x` are `https://x`.
-    let is_there = !authority.is_empty() || !(url.is_special() && url.scheme() != "file");
-    (is_there && authority.is_ascii() && !authority.contains(['@', '%'])).then_some(url)
+    let is_missing = authority.is_empty() && url.is_special() && url.scheme() != "file";
+    (!is_missing && authority.is_ascii() && !authority.contains(['@', '%'])).then_some(url)
 }
 
 /// The host of a URL in the one form that policies compare: in lower case, without the dot that may
