@@ -57,6 +57,7 @@ pub(crate) async fn enforce(
 ) -> Response<Body> {
     let mut record = enforcer.ledger.begin(peer);
     let (head, body) = request.into_parts();
+    record.traced(&head.headers);
     let mut body = Some(body);
     let asked = (&head, peer);
     let mut response = match decide_then_forward(enforcer, asked, &mut body, &mut record).await {
@@ -101,7 +102,9 @@ async fn decide_then_forward(
     // May they?  (Cedar: principal, action, resource, context)
     let policies = enforcer.policies.current();
     let principal = policies.principal_name(&claims);
-    let circumstances = Circumstances::of(&message, peer.ip(), &enforcer.histories, principal);
+    let circumstances =
+        Circumstances::of(&message, peer.ip(), &enforcer.histories, principal.clone());
+    record.asks(&principal, &message, &circumstances);
     let tool = message.called_tool().map(str::to_owned);
     let decided =
         policies.authorize(&Asker { claims: &claims, circumstances: &circumstances }, message);

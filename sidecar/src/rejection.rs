@@ -237,6 +237,14 @@ impl Rejection {
         }
     }
 
+    /// The scopes that would have permitted it, for the record.
+    pub(crate) fn required_scopes(&self) -> &[String] {
+        match self {
+            Self::InsufficientScope { required, .. } => required,
+            _ => &[],
+        }
+    }
+
     /// The HTTP status and the JSON-RPC error code. Codes of our own are the status itself; the
     /// specification reserves what is below zero.
     fn codes(&self) -> (StatusCode, i32) {

@@ -51,6 +51,16 @@ impl Circumstances {
         Self { peer, provider, model, histories, principal, supposition: None }
     }
 
+    /// For which model's provider the client says that it speaks.
+    pub(crate) fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
+    /// For which model.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     /// Remembers what was decided.
     pub(crate) fn note(&self, permitted: bool, tool: Option<&str>) {
         self.histories.note(&self.principal, permitted, tool, Instant::now());

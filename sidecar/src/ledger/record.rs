@@ -1,0 +1,291 @@
+//! What is written about one request, while it is made and when it is done.
+
+use std::{net::SocketAddr, time::Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Ledger;
+use crate::{
+    authz::{Authorized, Circumstances, Shadow},
+    message::{Envelope, Form, Message},
+    rejection::{Asked, Rejection},
+    token::Claims,
+};
+
+/// What was decided about one request, for whom, and why. Holds no token and no argument.
+#[derive(Debug, Clone, Serialize)]
+pub struct DecisionRecord {
+    /// Unique, ordered by time (UUID version 7); also in the response's `x-request-id`.
+    pub request_id: Uuid,
+    /// When the request arrived.
+    pub at: Timestamp,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// What was decided.
+    pub decision: Decision,
+    /// `permitted`, `abandoned`, or the reason code of the refusal.
+    pub reason: &'static str,
+    /// Ids of the policies that decided.
+    pub policies: Vec<String>,
+    /// Which state of schema, policies, lock and entities decided; once one was asked.
+    pub policy_version: Option<String>,
+    /// Ids of the policies in the shadow that would have decided.
+    pub shadow_policies: Vec<String>,
+    /// Whether the decision would have been another if they were enforced.
+    pub shadow_flips: bool,
+    /// `iss` of the verified token.
+    pub issuer: Option<String>,
+    /// `sub` of the verified token.
+    pub subject: Option<String>,
+    /// `client_id` of the verified token.
+    pub client_id: Option<String>,
+    /// `jti` of the verified token.
+    pub token_id: Option<String>,
+    /// What policies call the caller, once one was asked.
+    pub principal: Option<String>,
+    /// The zone of the verified token.
+    pub zone: Option<String>,
+    /// For which model's provider the client says that it speaks.
+    pub provider: Option<String>,
+    /// For which model.
+    pub model: Option<String>,
+    /// The trace that the caller says this is part of (W3C Trace Context).
+    pub trace_id: Option<String>,
+    /// The MCP method.
+    pub method: Option<String>,
+    /// The tool's or prompt's name, or the resource's URI.
+    pub target: Option<String>,
+    /// SHA-256 of the arguments as they are forwarded, in hexadecimal digits.
+    pub arguments_digest: Option<String>,
+    /// The scopes that would have permitted it.
+    pub required_scopes: Vec<String>,
+    /// From the request's arrival to its decision, in microseconds.
+    pub decided_after_us: u64,
+}
+
+/// The outcome for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Forwarded.
+    Allow,
+    /// Refused, or given up before it was decided.
+    Deny,
+}
+
+impl Decision {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// A record being made. Dropped unwritten, it writes itself: a caller that hangs up half-way is on
+/// record too.
+#[derive(Debug)]
+pub(crate) struct OpenRecord {
+    ledger: Ledger,
+    started: Instant,
+    record: DecisionRecord,
+    asked: Asked,
+    written: bool,
+}
+
+impl DecisionRecord {
+    /// Of a request that has just arrived from `peer`.
+    fn new(peer: SocketAddr) -> Self {
+        Self {
+            request_id: Uuid::now_v7(),
+            at: Timestamp::now(),
+            peer,
+            decision: Decision::Deny,
+            reason: ABANDONED,
+            policies: Vec::new(),
+            policy_version: None,
+            shadow_policies: Vec::new(),
+            shadow_flips: false,
+            issuer: None,
+            subject: None,
+            client_id: None,
+            token_id: None,
+            principal: None,
+            zone: None,
+            provider: None,
+            model: None,
+            trace_id: None,
+            method: None,
+            target: None,
+            arguments_digest: None,
+            required_scopes: Vec::new(),
+            decided_after_us: 0,
+        }
+    }
+}
+
+impl OpenRecord {
+    pub(super) fn new(ledger: Ledger, peer: SocketAddr) -> Self {
+        Self {
+            ledger,
+            started: Instant::now(),
+            record: DecisionRecord::new(peer),
+            asked: Asked::default(),
+            written: false,
+        }
+    }
+
+    pub(crate) fn request_id(&self) -> Uuid {
+        self.record.request_id
+    }
+
+    /// To what a refusal has to answer.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    pub(crate) fn caller(&mut self, claims: &Claims) {
+        self.record.issuer = Some(claims.iss().to_owned());
+        self.record.subject = Some(claims.sub().to_owned());
+        self.record.client_id = Some(claims.client_id().to_owned());
+        self.record.token_id = claims.jti().map(str::to_owned);
+        self.record.zone = claims.zone().map(str::to_owned);
+    }
+
+    /// Notes what the caller says of its trace.
+    pub(crate) fn traced(&mut self, headers: &HeaderMap) {
+        let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+        self.record.trace_id = parent.and_then(trace_id).map(str::to_owned);
+    }
+
+    /// Notes what is put to policy.
+    pub(crate) fn asks(
+        &mut self,
+        principal: &str,
+        message: &Message,
+        circumstances: &Circumstances,
+    ) {
+        self.record.principal = Some(principal.to_owned());
+        self.record.provider = circumstances.provider().map(str::to_owned);
+        self.record.model = circumstances.model().map(str::to_owned);
+        self.record.arguments_digest = message.arguments().map(|arguments| {
+            let mut written = Vec::with_capacity(256);
+            arguments.write(&mut written);
+            hex(digest(&SHA256, &written).as_ref())
+        });
+    }
+
+    pub(crate) fn envelope(&mut self, envelope: &Envelope) {
+        let form = match envelope.id() {
+            _ if envelope.is_answer() => Form::Response,
+            Some(_) => Form::Request,
+            None => Form::Notification,
+        };
+        self.asked.form = Some(form);
+        self.asked.id = envelope.id().filter(|_| form == Form::Request).cloned();
+        self.asked.modern = envelope.claims_modern();
+        // As written; whatever is refused from here on is refused under these names.
+        self.record.method = envelope.method().map(shortened);
+        self.record.target = envelope.name_or_uri().map(shortened);
+    }
+
+    pub(crate) fn message(&mut self, message: &Message) {
+        self.record.method = Some(message.method().name.to_owned());
+        self.record.target = message.target_name().map(shortened);
+        self.asked.modern = message.era().is_modern();
+        self.asked.calls_a_tool = message.method().calls_a_tool();
+    }
+
+    /// Notes which policies are asked, and what those in the shadow say.
+    pub(crate) fn decided_under(&mut self, version: &str, shadow: Option<Shadow>) {
+        self.record.policy_version = Some(version.to_owned());
+        if let Some(Shadow { policies, flips }) = shadow {
+            self.record.shadow_policies = policies;
+            self.record.shadow_flips = flips;
+        }
+    }
+
+    /// Puts a permitted request on record; only then may it leave.
+    pub(crate) fn permitted(&mut self, authorized: &Authorized<Message>) {
+        self.record.decision = Decision::Allow;
+        self.record.policies = authorized.determining_policies().to_vec();
+        self.write(PERMITTED);
+    }
+
+    /// Puts a refusal on record. What goes wrong after a permitted request has left is no decision
+    /// any more and is logged as the upstream's.
+    pub(crate) fn refused(&mut self, rejection: &Rejection) {
+        if self.written {
+            let (request_id, reason) = (self.record.request_id, rejection.reason());
+            tracing::warn!({ request.id = %request_id, reason }, "the upstream's answer was not relayed");
+            return;
+        }
+        self.record.policies = rejection.policies().to_vec();
+        self.record.required_scopes = rejection.required_scopes().to_vec();
+        self.write(rejection.reason());
+    }
+
+    fn write(&mut self, reason: &'static str) {
+        self.record.reason = reason;
+        let elapsed = self.started.elapsed().as_micros();
+        self.record.decided_after_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.ledger.write(&self.record);
+        self.written = true;
+    }
+}
+
+/// A caller's own words, cut to a length that fits a log.
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_RECORDED_CHARACTERS).collect()
+}
+
+impl Drop for OpenRecord {
+    fn drop(&mut self) {
+        if !self.written {
+            self.write(ABANDONED);
+        }
+    }
+}
+
+/// The trace of a `traceparent` (W3C Trace Context section 3.2); nothing of one that is malformed.
+fn trace_id(parent: &str) -> Option<&str> {
+    let mut parts = parent.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_one = version.len() == 2 && trace.len() == 32 && is_hex(version) && is_hex(trace);
+    (is_one && version != "ff" && trace.bytes().any(|b| b != b'0')).then_some(trace)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As long as any honest name, and most URIs.
+const MAX_RECORDED_CHARACTERS: usize = 256;
+const PERMITTED: &str = "permitted";
+pub(super) const ABANDONED: &str = "abandoned";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_known_by_its_well_formed_parent_alone() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        for (parent, known) in [
+            (format!("00-{trace}-00f067aa0ba902b7-01"), true),
+            (format!("01-{trace}-00f067aa0ba902b7-01-more"), true),
+            (format!("ff-{trace}-00f067aa0ba902b7-01"), false),
+            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), false),
+            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), false),
+            (format!("00-{trace}a-00f067aa0ba902b7-01"), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(trace_id(&parent), known.then_some(trace), "{parent}");
+        }
+    }
+}
