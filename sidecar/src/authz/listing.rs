@@ -13,10 +13,11 @@ use super::{
     access::AccessRequest,
     annotations::Obligations,
     pins::Pin,
-    policies::Policies,
+    policies::{ActionRules, Policies, REQUEST_STACK_BYTES},
     residual::{Outcome, Template},
     step_up::take_out_needless,
     subject::Principal,
+    validation::on_stacks_of,
 };
 use crate::{
     config::Listed as ListedTools,
@@ -201,7 +202,7 @@ impl Policies {
     pub(super) fn asked<'a>(
         &self,
         principal: Principal<'a>,
-        action: &'a super::policies::ActionRules,
+        action: &'a ActionRules,
         target: Target<'a>,
     ) -> AccessRequest<'a> {
         let pin = match target {
@@ -252,16 +253,21 @@ impl Policies {
     /// the stack of a request: each action is asked about once, so that a changed entity type or a
     /// policy too deep for Cedar shows at start and not in service.
     pub(super) fn require_answerable(&self) -> Result<(), String> {
+        let actions: Vec<&ActionRules> = self.actions.values().collect();
+        let answers = on_stacks_of(REQUEST_STACK_BYTES, &actions, |some| {
+            some.iter().map(|action| self.require_answerable_about(action)).collect()
+        });
+        answers.into_iter().collect()
+    }
+
+    fn require_answerable_about(&self, action: &ActionRules) -> Result<(), String> {
         let scopes = BTreeSet::from(["s".to_owned()]);
-        let principal = Principal::nobody(&scopes);
-        for action in self.actions.values() {
-            for target in sample_targets(action.name()) {
-                let asked = self.asked(principal, action, target);
-                self.evaluate_partially(&asked, None).map_err(|what| {
-                    let action = action.name();
-                    format!("action `{action}` cannot be decided: {what}; if every policy on it is well-formed, one is too long or too deep: split it")
-                })?;
-            }
+        for target in sample_targets(action.name()) {
+            let asked = self.asked(Principal::nobody(&scopes), action, target);
+            self.evaluate_partially(&asked, None).map_err(|what| {
+                let action = action.name();
+                format!("action `{action}` cannot be decided: {what}; if every policy on it is well-formed, one is too long or too deep: split it")
+            })?;
         }
         Ok(())
     }

@@ -362,4 +362,4 @@ const NO_SCHEMA: &str = "`cedargate schema --write` makes one from what the serv
 /// Enough for the longest statement that `source` lets through.
 pub(super) const READER_STACK_BYTES: usize = 64 * 1024 * 1024;
 /// Half of a worker's stack; the other half is for whatever leads to the evaluation.
-const REQUEST_STACK_BYTES: usize = 1024 * 1024;
+pub(super) const REQUEST_STACK_BYTES: usize = 1024 * 1024;

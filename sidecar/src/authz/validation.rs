@@ -131,13 +131,22 @@ pub(super) fn on_all_cores<T: Sync, R: Send>(
     all: &[T],
     work: impl Fn(&[T]) -> Vec<R> + Sync,
 ) -> Vec<R> {
+    on_stacks_of(READER_STACK_BYTES, all, work)
+}
+
+/// The same on stacks of so many bytes.
+pub(super) fn on_stacks_of<T: Sync, R: Send>(
+    bytes: usize,
+    all: &[T],
+    work: impl Fn(&[T]) -> Vec<R> + Sync,
+) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let work = &work;
     std::thread::scope(|scope| {
         let threads: Vec<_> = all
             .chunks(all.len().div_ceil(cores).max(1))
             .map(|share| {
-                let thread = std::thread::Builder::new().stack_size(READER_STACK_BYTES);
+                let thread = std::thread::Builder::new().stack_size(bytes);
                 (share, thread.spawn_scoped(scope, move || work(share)))
             })
             .collect();
