@@ -1,0 +1,287 @@
+//! Arguments or results hold what looks like a credential.
+//!
+//! Rule: any of the shapes of [`CredentialKind`], each with a fixed beginning, an alphabet and a
+//! length, where a word begins. Looking costs one pass over the bytes.
+//!
+//! False alarms: examples in documentation, since an example looks like what it is an example of
+//! (Amazon's own, which end in `EXAMPLE`, are left out); a JSON Web Token that was meant to be passed
+//! on. Passwords and keys without a shape are not found, nor is anything that is encoded, split, or
+//! spelled with JSON's escapes.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::finding::{Detector, Severity, Suspicion};
+
+/// What kind of credential something looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CredentialKind {
+    /// Three parts in base64url, of which two are JSON objects.
+    JsonWebToken,
+    /// `AKIA` or `ASIA` and 16 more: the public half of a pair, seldom far from the other.
+    AmazonKeyId,
+    /// `ghp_`, `gho_`, `ghu_`, `ghs_`, `ghr_` or `github_pat_`.
+    GitHubToken,
+    /// `xoxb-` and its like.
+    SlackToken,
+    /// The first line of a private key in PEM.
+    PrivateKey,
+    /// `AIza` and 35 more.
+    GoogleApiKey,
+    /// `sk_live_` or `rk_live_`.
+    StripeKey,
+}
+
+/// Where a credential was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SeenIn {
+    /// A caller sent it.
+    Arguments,
+    /// The upstream answered with it.
+    Results,
+}
+
+impl CredentialKind {
+    fn severity(self) -> Severity {
+        match self {
+            Self::JsonWebToken | Self::AmazonKeyId => Severity::Medium,
+            Self::GoogleApiKey | Self::SlackToken => Severity::High,
+            Self::GitHubToken | Self::StripeKey | Self::PrivateKey => Severity::Critical,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::JsonWebToken => "a JSON Web Token",
+            Self::AmazonKeyId => "an Amazon access key id",
+            Self::GitHubToken => "a GitHub token",
+            Self::SlackToken => "a Slack token",
+            Self::PrivateKey => "a private key",
+            Self::GoogleApiKey => "a Google API key",
+            Self::StripeKey => "a Stripe key",
+        }
+    }
+}
+
+pub(super) fn suspicion(kind: CredentialKind, seen_in: SeenIn, record: Uuid) -> Suspicion {
+    let place = match seen_in {
+        SeenIn::Arguments => "the arguments of a call",
+        SeenIn::Results => "what the upstream answered",
+    };
+    Suspicion {
+        detector: Detector::CredentialSeen,
+        severity: kind.severity(),
+        explanation: format!("what looks like {} was in {place}", kind.words()),
+        evidence: vec![record],
+    }
+}
+
+/// The first credential in the text, as far as one can tell by its shape. Linear in its length: the
+/// bytes of a word are looked at when it begins, and those of a JSON Web Token three times.
+pub(crate) fn credentials_in(text: &[u8]) -> Option<CredentialKind> {
+    let mut rest = text;
+    let mut at_a_beginning = true;
+    while let Some((first, after)) = rest.split_first() {
+        if at_a_beginning && let Some(kind) = begins(rest) {
+            return Some(kind);
+        }
+        at_a_beginning = !is_base64url(*first);
+        // What JSON writes as `\n` or `\u000a` stands between words too.
+        let escaped = if *first == b'\\' { escape(after) } else { 0 };
+        rest = after.get(escaped..).unwrap_or_default();
+    }
+    None
+}
+
+/// How many bytes after a backslash belong to it.
+fn escape(after: &[u8]) -> usize {
+    match after {
+        [b'u', digits @ ..] if digits.len() >= 4 => 5,
+        [_, ..] => 1,
+        [] => 0,
+    }
+}
+
+fn begins(text: &[u8]) -> Option<CredentialKind> {
+    match text.first()? {
+        b'e' => is_json_web_token(text).then_some(CredentialKind::JsonWebToken),
+        b'A' if is_amazon_key_id(text) => Some(CredentialKind::AmazonKeyId),
+        b'A' => is_google_key(text).then_some(CredentialKind::GoogleApiKey),
+        b'g' => is_github_token(text).then_some(CredentialKind::GitHubToken),
+        b'x' => is_slack_token(text).then_some(CredentialKind::SlackToken),
+        b's' | b'r' => is_stripe_key(text).then_some(CredentialKind::StripeKey),
+        b'-' => is_private_key(text).then_some(CredentialKind::PrivateKey),
+        _ => None,
+    }
+}
+
+/// RFC 7515 section 3.1, with a header and claims: an object begins with `eyJ` in base64url.
+fn is_json_web_token(text: &[u8]) -> bool {
+    let object = |text| {
+        let (part, after) = word(text, is_base64url);
+        let is_object = part.len() >= MIN_JWT_PART && part.starts_with(b"eyJ");
+        after.strip_prefix(b".").filter(|_| is_object)
+    };
+    let signature = |text| word(text, is_base64url).0.len();
+    object(text).and_then(object).is_some_and(|rest| signature(rest) >= MIN_JWT_PART)
+}
+
+fn is_amazon_key_id(text: &[u8]) -> bool {
+    let (word, _) = word(text, is_word);
+    word.len() == 20
+        && (word.starts_with(b"AKIA") || word.starts_with(b"ASIA"))
+        && word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        && !word.ends_with(b"EXAMPLE")
+}
+
+fn is_google_key(text: &[u8]) -> bool {
+    text.starts_with(b"AIza") && word(text, is_base64url).0.len() == 39
+}
+
+fn is_github_token(text: &[u8]) -> bool {
+    let classic = [&b"ghp_"[..], b"gho_", b"ghu_", b"ghs_", b"ghr_"];
+    if classic.iter().any(|prefix| text.starts_with(prefix)) {
+        return rest_of_word(text, 4, |byte| byte.is_ascii_alphanumeric()) >= 36;
+    }
+    text.starts_with(b"github_pat_") && rest_of_word(text, 11, is_word) >= 60
+}
+
+fn is_slack_token(text: &[u8]) -> bool {
+    let kinds = [&b"xoxa-"[..], b"xoxb-", b"xoxe-", b"xoxp-", b"xoxr-", b"xoxs-"];
+    let is_kind = kinds.iter().any(|prefix| text.starts_with(prefix));
+    let of_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    is_kind && text.get(5).is_some_and(u8::is_ascii_alphanumeric) && {
+        let (word, _) = word(text, of_token);
+        (24..=MAX_SLACK_TOKEN).contains(&word.len()) && word.iter().any(u8::is_ascii_digit)
+    }
+}
+
+fn is_stripe_key(text: &[u8]) -> bool {
+    (text.starts_with(b"sk_live_") || text.starts_with(b"rk_live_"))
+        && rest_of_word(text, 8, |byte| byte.is_ascii_alphanumeric()) >= 20
+}
+
+/// RFC 7468 section 10 and 11, and what others write between `BEGIN` and `PRIVATE KEY`.
+fn is_private_key(text: &[u8]) -> bool {
+    let Some(label) = text.strip_prefix(b"-----BEGIN ") else { return false };
+    let label = label.get(..MAX_PEM_LABEL.min(label.len())).unwrap_or_default();
+    let (label, after) =
+        word(label, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+    let is_private = label.ends_with(b"PRIVATE KEY") || label.ends_with(b"PRIVATE KEY BLOCK");
+    is_private && after.starts_with(b"-----")
+}
+
+/// The word that the text begins with, and what follows it.
+fn word(text: &[u8], of_word: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let length = text.iter().take_while(|byte| of_word(**byte)).count();
+    text.split_at_checked(length).unwrap_or((text, &[]))
+}
+
+/// How long a word goes on after its beginning.
+fn rest_of_word(text: &[u8], beginning: usize, of_word: impl Fn(u8) -> bool) -> usize {
+    word(text.get(beginning..).unwrap_or_default(), of_word).0.len()
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// A word of these begins where none of them stands before, so that none is looked at from each of
+/// its bytes on.
+fn is_base64url(byte: u8) -> bool {
+    is_word(byte) || byte == b'-'
+}
+
+/// The shortest header that names an algorithm is longer.
+const MIN_JWT_PART: usize = 12;
+/// Several times as long as they are.
+const MAX_SLACK_TOKEN: usize = 512;
+/// `BEGIN ENCRYPTED PRIVATE KEY-----` and longer ones.
+const MAX_PEM_LABEL: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Put together here, so that no scanner of repositories takes them for real.
+    fn examples() -> Vec<(CredentialKind, String)> {
+        let x = |n| "x1".repeat(n);
+        vec![
+            (CredentialKind::JsonWebToken, format!("eyJ{0}.eyJ{0}.{0}", x(10))),
+            (CredentialKind::AmazonKeyId, format!("AK{}{}", "IA", "Q7".repeat(8))),
+            (CredentialKind::AmazonKeyId, format!("AS{}{}", "IA", "Q7".repeat(8))),
+            (CredentialKind::GitHubToken, format!("gh{}_{}", "p", x(18))),
+            (CredentialKind::GitHubToken, format!("github_{}_{}_{}", "pat", x(11), x(30))),
+            (CredentialKind::SlackToken, format!("xo{}-123456789012-{}", "xb", x(12))),
+            (CredentialKind::PrivateKey, format!("-----BEGIN {} KEY-----", "PRIVATE")),
+            (CredentialKind::PrivateKey, format!("-----BEGIN OPENSSH {} KEY-----", "PRIVATE")),
+            (CredentialKind::PrivateKey, format!("-----BEGIN PGP {} KEY BLOCK-----", "PRIVATE")),
+            (CredentialKind::GoogleApiKey, format!("AI{}{}", "za", "_-aB7".repeat(7))),
+            (CredentialKind::StripeKey, format!("sk_{}_{}", "live", x(12))),
+        ]
+    }
+
+    #[test]
+    fn a_credential_is_known_wherever_a_word_begins() {
+        for (kind, example) in examples() {
+            for text in [
+                example.clone(),
+                format!("{{\"a\":\"{example}\"}}"),
+                format!("the key:\\n{example}\\nends"),
+                format!("the key:\\u000a{example}."),
+                format!("ключ {example} e eyJ ghp_ A"),
+                format!("token={example}&x"),
+            ] {
+                assert_eq!(credentials_in(text.as_bytes()), Some(kind), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_begins_like_one_is_none() {
+        for (_, example) in examples() {
+            let cut = example.split_at(example.len() / 2).0;
+            assert_eq!(credentials_in(cut.as_bytes()), None, "{cut}");
+            let within = format!("a{example}");
+            assert_eq!(credentials_in(within.as_bytes()), None, "{within}");
+        }
+        for text in [
+            "",
+            "\\",
+            "\\u00",
+            "AKIAIOSFODNN7EXAMPLE",
+            "AKIAQ7Q7Q7Q7Q7Q7Q7Q7Q7",
+            "-----BEGIN PUBLIC KEY-----",
+            "-----BEGIN CERTIFICATE-----",
+            "eyJhbGciOiJub25lIn0",
+            "sk_test_x1x1x1x1x1x1x1x1x1x1x1x1",
+            "2f1b9a3c-0d5e-4f67-8a90-b1c2d3e4f567",
+        ] {
+            assert_eq!(credentials_in(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_worst_of_texts_cost_no_more_than_their_length() {
+        for unit in [
+            "eyJ-",
+            "eyJxxxxxxxxxx.eyJxxxxxxxxxx.x.",
+            "eyJ.",
+            "AIza-",
+            "xoxb-1",
+            "-----BEGIN ",
+            "\\",
+            "e",
+        ] {
+            let text = unit.repeat(200_000 / unit.len());
+            let begun = Instant::now();
+            assert_eq!(credentials_in(text.as_bytes()), None, "{unit}");
+            // Were it the square of it, it would take minutes.
+            assert!(begun.elapsed() < Duration::from_secs(5), "{unit}");
+        }
+    }
+}
