@@ -3,6 +3,7 @@
 //! 0 as asked · 1 failed while running, or a check or a test found something · 64 the arguments, the
 //! configuration or the policies are at fault.
 
+mod audit;
 mod check;
 mod explain;
 mod import;
@@ -62,6 +63,7 @@ enum Command {
     Explain(explain::ExplainArguments),
     Import(import::ImportArguments),
     Policy(policy::PolicyArguments),
+    Audit(audit::AuditArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -122,6 +124,7 @@ pub fn main() -> ExitCode {
             Command::Explain(explain) => explain::explain(explain),
             Command::Import(import) => import::run(import),
             Command::Policy(policy) => policy::policy(policy),
+            Command::Audit(audit) => audit::audit(audit).await,
         }
     })
 }

@@ -11,6 +11,7 @@ mod upstream;
 use std::{
     fmt,
     net::SocketAddr,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,7 +19,7 @@ use std::{
 use serde::Deserialize;
 use url::Url;
 
-use crate::authz::ScopeHierarchy;
+use crate::{authz::ScopeHierarchy, watch::WatchConfig};
 
 pub(crate) use issuer::{
     ClaimPath, IntrospectionConfig, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules,
@@ -43,6 +44,8 @@ pub struct Config {
     pub(crate) answers: AnswerConfig,
     pub(crate) limits: Limits,
     pub(crate) admin: Option<AdminConfig>,
+    pub(crate) ledger: LedgerConfig,
+    pub(crate) watch: WatchConfig,
     /// How the log is written.
     pub log_format: LogFormat,
 }
@@ -75,6 +78,27 @@ pub(crate) struct AdminConfig {
     pub(crate) address: SocketAddr,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) revocations: Option<PathBuf>,
+}
+
+/// Where decisions are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct LedgerConfig {
+    pub(crate) directory: PathBuf,
+    pub(crate) durability: Durability,
+    /// After so many entries they are signed, or after so long.
+    pub(crate) checkpoint_every: NonZeroU64,
+    pub(crate) checkpoint_interval: Duration,
+}
+
+/// What an entry survives before its request is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Durability {
+    /// The end of the gate: the operating system has it.
+    #[default]
+    Process,
+    /// The end of the machine: it is on disk.
+    Power,
 }
 
 #[derive(Debug, Clone)]
@@ -196,6 +220,12 @@ impl ResourceConfig {
     /// The resource identifier (RFC 8707, RFC 9728): what `aud` must contain.
     pub(crate) fn identifier(&self) -> &str {
         &self.identifier
+    }
+
+    /// What its ledger is known as: the identifier without a scheme (tlog-checkpoint).
+    pub(crate) fn origin(&self) -> String {
+        let without_scheme = self.identifier.split_once("://").map(|(_, rest)| rest);
+        without_scheme.unwrap_or(&self.identifier).replace(['+', ' '], "-")
     }
 }
 

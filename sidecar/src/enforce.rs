@@ -63,7 +63,7 @@ pub(crate) async fn enforce(
     let mut response = match decide_then_forward(enforcer, asked, &mut body, &mut record).await {
         Ok(response) => response,
         Err(rejection) => {
-            record.refused(&rejection);
+            let rejection = record.refused(rejection).await;
             if let Some(unread) = body {
                 discard(unread).await;
             }
@@ -118,14 +118,20 @@ async fn decide_then_forward(
     enforcer.call_limits.spend(&owner, &authorized)?;
 
     // Only now, and on record, can anything leave this process.
-    record.permitted(&authorized);
+    record.permitted(&authorized).await?;
     let asked_by = (&claims, owner, &circumstances);
     let revision = Revision::of(enforcer, asked_by, &authorized, record.request_id());
     let outlives_its_caller = revision.outlives_its_caller();
     let gate = Arc::clone(enforcer);
+    let mut outcome = enforcer.ledger.outcome_of(record.request_id());
     let answered = async move {
-        let response = gate.upstream.forward(authorized, &claims).await?;
-        answer::relay(response, revision, &gate.limits, slot).await
+        let answered = async {
+            let response = gate.upstream.forward(authorized, &claims).await?;
+            outcome.upstream_answered(response.status());
+            answer::relay(response, revision, &gate.limits, slot).await
+        };
+        let answered = answered.await;
+        outcome.follow(answered)
     };
     if outlives_its_caller { carried_out(answered).await } else { answered.await }
 }

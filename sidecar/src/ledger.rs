@@ -1,26 +1,128 @@
 //! On record: one [`DecisionRecord`] for every request, written before anything leaves.
 //!
-//! For now a record is a structured log event of the target `cedargate::decision`; subscribers in
-//! the same process get it as a value.
+//! A record is an entry in a file that can only grow, a leaf of a Merkle tree whose root is signed
+//! now and then, a structured log event of the target `cedargate::decision`, and a value for
+//! subscribers in this process.
 
+pub(crate) mod checkpoint;
+pub(crate) mod entry;
+pub(crate) mod eraser;
+pub(crate) mod merkle;
+mod outcome;
+pub(crate) mod reader;
 mod record;
+pub(crate) mod store;
+pub(crate) mod verification;
+mod writer;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
-pub(crate) use record::OpenRecord;
+pub use checkpoint::UnusableLedgerKey;
 pub use record::{Decision, DecisionRecord};
+pub(crate) use record::{OpenRecord, hex, unhex};
+pub use store::UnusableLedger;
+
+use crate::{
+    config::LedgerConfig,
+    watch::{Finding, Watch, WatchConfig},
+};
+use checkpoint::Signer;
+use entry::Entry;
+use outcome::OpenOutcome;
+use store::Store;
+pub(crate) use writer::CHECKPOINTS;
+use writer::{NotWritten, Writer};
 
 /// Writes records.
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     subscribers: broadcast::Sender<Arc<DecisionRecord>>,
+    /// Nothing until it is opened.
+    writer: Arc<OnceLock<Writer>>,
+    /// Looks at every record.
+    watch: Arc<Watch>,
+}
+
+/// Why a ledger cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Its folder cannot be made or is in use.
+    #[error("cannot use `{path}` (`ledger.directory`) for the ledger: {cause}")]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What was wrong.
+        cause: io::Error,
+    },
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Key(#[from] UnusableLedgerKey),
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] UnusableLedger),
 }
 
 impl Ledger {
-    pub(crate) fn new() -> Self {
-        Self { subscribers: broadcast::Sender::new(SUBSCRIBER_BACKLOG) }
+    /// A ledger that keeps nothing until it is opened.
+    pub(crate) fn new(watch: WatchConfig) -> Self {
+        let subscribers = broadcast::Sender::new(SUBSCRIBER_BACKLOG);
+        Self { subscribers, writer: Arc::default(), watch: Arc::new(Watch::new(watch)) }
+    }
+
+    /// Opens the files of the gate that is known as `origin`, or begins them.
+    pub(crate) async fn open(
+        &self,
+        config: &LedgerConfig,
+        origin: &str,
+    ) -> Result<(), LedgerError> {
+        let held = hold(&config.directory)
+            .map_err(|cause| LedgerError::Folder { path: config.directory.clone(), cause })?;
+        let signer = Signer::open(&config.directory.join(KEY), origin)?;
+        let file = config.directory.join(SEGMENT);
+        let mut store = Store::open(&file, config.durability).await?;
+        require_as_signed(&mut store, &signer, &file).await?;
+        let verifier = signer.verifier().to_string();
+        tracing::info!(entries = store.tree().size(), verifier, "the ledger is open");
+        let writer = Writer::start(store, signer, file, config.clone(), held);
+        // Once opened it stays so.
+        drop(self.writer.set(writer));
+        Ok(())
+    }
+
+    /// Puts a record into the file.
+    async fn keep(&self, record: &DecisionRecord) -> Result<(), NotWritten> {
+        match self.writer.get() {
+            Some(writer) => writer.append(Entry::of(record)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What comes of a permitted request, from now on.
+    pub(crate) fn outcome_of(&self, request_id: Uuid) -> OpenOutcome {
+        OpenOutcome::new(self.clone(), request_id)
+    }
+
+    /// Puts an outcome into the file.
+    fn close_soon(&self, outcome: Entry) {
+        if let Some(writer) = self.writer.get() {
+            writer.append_soon(outcome);
+        }
+    }
+
+    /// The same for a caller that has gone.
+    fn keep_soon(&self, record: &DecisionRecord) {
+        if let Some(writer) = self.writer.get() {
+            writer.append_soon(Entry::of(record));
+        }
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<DecisionRecord>> {
@@ -31,7 +133,7 @@ impl Ledger {
         OpenRecord::new(self.clone(), peer)
     }
 
-    fn write(&self, record: &DecisionRecord) {
+    fn tell(&self, record: &DecisionRecord) {
         let shadow = Some(record.shadow_policies.join(" ")).filter(|ids| !ids.is_empty());
         let required = Some(record.required_scopes.join(" ")).filter(|scopes| !scopes.is_empty());
         tracing::info!(
@@ -61,28 +163,67 @@ impl Ledger {
         );
         // Nobody needs to listen.
         drop(self.subscribers.send(Arc::new(record.clone())));
+        self.watch.observe(record).iter().for_each(|finding| self.raise(finding));
+    }
+
+    /// Puts a finding on record.
+    fn raise(&self, finding: &Finding) {
+        tracing::warn!(
+            target: "cedargate::finding",
+            {
+                finding.id = %finding.id,
+                finding.detector = finding.detector.code(),
+                finding.severity = ?finding.severity,
+                finding.about = ?finding.about,
+                finding.expires = %finding.expires,
+            },
+            "{}", finding.explanation
+        );
+        if let Some(writer) = self.writer.get() {
+            writer.append_soon(Entry::of_finding(finding));
+        }
     }
 }
 
+/// Makes the folder, for its owner alone, and keeps other gates out of it.
+fn hold(directory: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let lock = directory.join(LOCK);
+    let file = File::options().create(true).append(true).mode(0o600).open(lock)?;
+    file.try_lock().map_err(|_| io::Error::other("another gate writes to it"))?;
+    Ok(file)
+}
+
+/// Refuses to go on with a file that is not the one that was signed.
+async fn require_as_signed(
+    store: &mut Store,
+    signer: &Signer,
+    file: &Path,
+) -> Result<(), UnusableLedger> {
+    let unusable = UnusableLedger::of(file);
+    let Some(note) = store.last_checkpoint().await.map_err(&unusable)? else { return Ok(()) };
+    let altered = |cause: String| UnusableLedger { path: file.to_owned(), cause };
+    let signed = signer.verifier().open(&note).map_err(|e| {
+        altered(format!("its last checkpoint is not believed: {e}; see `cedargate audit verify`"))
+    })?;
+    let tree = store.tree_of(signed.size).await.map_err(&unusable)?;
+    if tree.is_some_and(|tree| tree.root() == signed.root) {
+        return Ok(());
+    }
+    Err(altered(format!(
+        "its first {} entries are not those that were signed; see `cedargate audit verify`, and move it away to begin a new one",
+        signed.size
+    )))
+}
+
+/// What signs checkpoints.
+pub(crate) const KEY: &str = "signing-key.der";
+/// The entries.
+pub(crate) const SEGMENT: &str = "000001.db";
+const LOCK: &str = "lock";
 /// A slow subscriber loses the oldest records, not the gate its time.
 const SUBSCRIBER_BACKLOG: usize = 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::{record::ABANDONED, *};
-    use crate::rejection::Rejection;
-
-    #[test]
-    fn a_record_that_is_dropped_unwritten_writes_itself_once() {
-        let ledger = Ledger::new();
-        let mut records = ledger.subscribe();
-        drop(ledger.begin(([127, 0, 0, 1], 1).into()));
-        let record = records.try_recv().unwrap();
-        assert_eq!((record.decision, record.reason), (Decision::Deny, ABANDONED));
-        let mut open = ledger.begin(([127, 0, 0, 1], 1).into());
-        open.refused(&Rejection::NoToken);
-        drop(open);
-        assert_eq!(records.try_recv().unwrap().reason, "no-token");
-        assert!(records.try_recv().is_err(), "one record for each request");
-    }
-}
+mod tests;

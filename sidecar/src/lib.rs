@@ -13,6 +13,8 @@
 //! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
 //! - `answer`: holds what comes back against what was asked, narrows lists, streams the rest.
+//! - `watch`: is something odd going on? Detectors read the records and decide nothing.
+//! - `watch`: is something odd going on? Detectors over decision records; they decide nothing.
 //! - `admin`: readiness and revocation, for operators, on a listener of its own.
 //! - `rejection`: every refusal, its reason, status and challenge.
 //!
@@ -41,17 +43,22 @@ mod token;
 mod upstream;
 #[cfg(test)]
 mod vectors;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "policies, pins and answers do not ask it yet")
+)]
+mod watch;
 
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};
 
 use tokio::{
-    sync::{broadcast, watch},
+    sync::{self, broadcast},
     task::JoinSet,
 };
 
 pub use authz::{Authorized, PolicyError};
 pub use config::{Config, ConfigError, LogFormat};
-pub use ledger::{Decision, DecisionRecord};
+pub use ledger::{Decision, DecisionRecord, LedgerError, UnusableLedger, UnusableLedgerKey};
 pub use message::Message;
 pub use pem::UnusablePem;
 pub use token::{BearerToken, Claims, UnusableIssuer, UnusableJournal};
@@ -83,7 +90,7 @@ pub struct Gate {
     admin: Option<(AdminConfig, Admin)>,
 }
 
-/// Why a gate cannot start. Nothing has been changed or opened then.
+/// Why a gate cannot start. Nothing has been changed or opened then, unless it is the ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The certificate or its key cannot be used.
@@ -114,6 +121,9 @@ pub enum StartError {
     /// The upstream cannot be used as configured.
     #[error(transparent)]
     Upstream(#[from] UnusableUpstream),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 impl Gate {
@@ -124,6 +134,7 @@ impl Gate {
     pub async fn prepare(config: &Config) -> Result<Self, StartError> {
         let gate = Self::assemble(config)?;
         gate.fetch_keys().await?;
+        gate.enforcer.ledger.open(&config.ledger, &config.resource.origin()).await?;
         Ok(gate)
     }
 
@@ -178,7 +189,7 @@ impl Gate {
             policies: PolicyStore::load(config)?,
             histories: Arc::new(Histories::new(config.policies.history_window)),
             call_limits: CallLimits::new(),
-            ledger: Ledger::new(),
+            ledger: Ledger::new(config.watch.clone()),
             upstream: Arc::new(Upstream::new(config)?),
             seals: Arc::new(Seals::new(
                 config.sealing_key.as_deref(),
@@ -189,7 +200,7 @@ impl Gate {
             metadata: ResourceMetadata::new(config),
             manner: Manner { style: config.answers.refusals, policies: config.answers.policies },
             limits: Arc::new(config.limits.clone()),
-            closing: watch::Sender::new(false),
+            closing: sync::watch::Sender::new(false),
             slots: Slots::new(
                 config.limits.max_concurrent_requests,
                 config.limits.max_concurrent_requests_per_principal,

@@ -48,6 +48,8 @@ pub(crate) enum Rejection {
     },
     WrongCertificate,
     KeysUnavailable,
+    /// What was decided cannot be put on record.
+    LedgerUnavailable,
     Overloaded,
     // what do they ask (JSON-RPC 2.0, MCP)
     NotPost,
@@ -166,6 +168,7 @@ impl Rejection {
             Self::UseNonce { .. } => "use-nonce",
             Self::WrongCertificate => "wrong-certificate",
             Self::KeysUnavailable => "keys-unavailable",
+            Self::LedgerUnavailable => "ledger-unavailable",
             Self::NotJson => "not-json",
             Self::EncodedBody => "encoded-body",
             Self::BodyTooLarge => "body-too-large",
@@ -253,9 +256,10 @@ impl Rejection {
             Self::WrongHost => plain(StatusCode::MISDIRECTED_REQUEST),
             Self::ForeignOrigin => plain(StatusCode::FORBIDDEN),
             Self::NotPost => plain(StatusCode::METHOD_NOT_ALLOWED),
-            Self::Overloaded | Self::KeysUnavailable | Self::IntrospectionUnavailable => {
-                plain(StatusCode::SERVICE_UNAVAILABLE)
-            }
+            Self::Overloaded
+            | Self::KeysUnavailable
+            | Self::LedgerUnavailable
+            | Self::IntrospectionUnavailable => plain(StatusCode::SERVICE_UNAVAILABLE),
             Self::NoToken
             | Self::MalformedToken
             | Self::WrongTokenType

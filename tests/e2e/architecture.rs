@@ -20,7 +20,6 @@ fn the_gate_links_no_model_no_server_no_issuer_and_no_demo() {
     for foreign in [
         "genai",
         "rmcp",
-        "sqlx",
         "oauth2",
         "server",
         "client",

@@ -45,6 +45,8 @@ mod limits;
 mod lists;
 /// Official clients through the gate to official servers, each with each.
 mod matrix;
+/// The ledger: what it keeps, proves, and survives.
+mod on_record;
 /// The commands about policies, as an operator types them.
 mod policy_commands;
 /// Editing a policy file changes what is allowed.

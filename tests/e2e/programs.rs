@@ -76,7 +76,10 @@ async fn bad_configurations_exit_with_64_and_name_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_named() {
     let stack = Stack::start().await;
-    let (code, told) = complaint(GATE, &["run", "--config", "gate.toml"], stack.home());
+    let own = std::fs::read_to_string(stack.home().join("gate.toml")).unwrap();
+    let beside = own + "\n[ledger]\ndirectory = \"ledger-beside\"\n";
+    std::fs::write(stack.home().join("beside.toml"), beside).unwrap();
+    let (code, told) = complaint(GATE, &["run", "--config", "beside.toml"], stack.home());
     assert_eq!(code, 64);
     assert!(
         told.contains(&stack.gate().to_string()) && told.contains("listener.address"),

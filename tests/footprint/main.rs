@@ -43,6 +43,7 @@ impl<'a> Beside<'a> {
         let moved = own
             .replacen(&stack.gate().to_string(), &address, 1)
             .replace(scopes, &format!("{scopes}\nallowed_hosts = [\"{address}\"]"));
+        let moved = moved + "\n[ledger]\ndirectory = \"ledger-beside\"\n";
         std::fs::write(stack.home().join("moved.toml"), moved).unwrap();
         Self { gate, home: stack.home(), address }
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,11 +15,12 @@ use figment::{
 use serde::Deserialize;
 use url::{Host, Url};
 
-use crate::authz::ScopeHierarchy;
+use crate::{authz::ScopeHierarchy, watch::WatchConfig};
 
 use super::{
-    AdminConfig, AnswerConfig, Config, Disclosure, IssuerConfig, Limits, Listed, ListenerConfig,
-    LogFormat, PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig,
+    AdminConfig, AnswerConfig, Config, Disclosure, Durability, IssuerConfig, LedgerConfig, Limits,
+    Listed, ListenerConfig, LogFormat, PolicyConfig, Problem, ProofOfPossession, RefusalStyle,
+    ResourceConfig,
     issuer::{RawIssuer, issuers},
     upstream::RawUpstream,
 };
@@ -39,7 +41,32 @@ pub(super) struct RawConfig {
     limits: RawLimits,
     admin: Option<RawAdmin>,
     #[serde(default)]
+    ledger: RawLedger,
+    #[serde(default)]
+    watch: WatchConfig,
+    #[serde(default)]
     log: RawLog,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLedger {
+    directory: PathBuf,
+    durability: Durability,
+    checkpoint_every: NonZeroU64,
+    #[serde(with = "humantime_serde")]
+    checkpoint_interval: Duration,
+}
+
+impl Default for RawLedger {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("ledger"),
+            durability: Durability::default(),
+            checkpoint_every: NonZeroU64::new(1_000).unwrap_or(NonZeroU64::MIN),
+            checkpoint_interval: Duration::from_secs(10),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,6 +253,17 @@ impl RawConfig {
                 },
                 limits,
                 admin,
+                ledger: LedgerConfig {
+                    directory: folder.join(self.ledger.directory),
+                    durability: self.ledger.durability,
+                    checkpoint_every: self.ledger.checkpoint_every,
+                    // Not all the time, if somebody asks for none.
+                    checkpoint_interval: self
+                        .ledger
+                        .checkpoint_interval
+                        .max(Duration::from_millis(100)),
+                },
+                watch: self.watch,
                 log_format: self.log.format,
             }),
             _ => Err(problems.0),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Ledger;
+use super::{Ledger, writer::NotWritten};
 use crate::{
     authz::{Authorized, Circumstances, Shadow},
     message::{Envelope, Form, Message},
@@ -94,12 +94,27 @@ pub(crate) struct OpenRecord {
     started: Instant,
     record: DecisionRecord,
     asked: Asked,
-    written: bool,
+    state: State,
+}
+
+/// How far a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// On its way to the ledger: nothing of it can be changed any more.
+    Sent,
+    /// Everybody has heard of it.
+    Told,
 }
 
 impl DecisionRecord {
+    /// Whether its target is a tool.
+    pub(super) fn calls_a_tool(&self) -> bool {
+        self.method.as_deref() == Some("tools/call")
+    }
+
     /// Of a request that has just arrived from `peer`.
-    fn new(peer: SocketAddr) -> Self {
+    pub(crate) fn new(peer: SocketAddr) -> Self {
         Self {
             request_id: Uuid::now_v7(),
             at: Timestamp::now(),
@@ -135,7 +150,7 @@ impl OpenRecord {
             started: Instant::now(),
             record: DecisionRecord::new(peer),
             asked: Asked::default(),
-            written: false,
+            state: State::Open,
         }
     }
 
@@ -154,6 +169,11 @@ impl OpenRecord {
         self.record.client_id = Some(claims.client_id().to_owned());
         self.record.token_id = claims.jti().map(str::to_owned);
         self.record.zone = claims.zone().map(str::to_owned);
+    }
+
+    #[cfg(test)]
+    pub(super) fn record_subject(&mut self, subject: &str) {
+        self.record.subject = Some(subject.to_owned());
     }
 
     /// Notes what the caller says of its trace.
@@ -210,31 +230,50 @@ impl OpenRecord {
     }
 
     /// Puts a permitted request on record; only then may it leave.
-    pub(crate) fn permitted(&mut self, authorized: &Authorized<Message>) {
+    pub(crate) async fn permitted(
+        &mut self,
+        authorized: &Authorized<Message>,
+    ) -> Result<(), Rejection> {
         self.record.decision = Decision::Allow;
         self.record.policies = authorized.determining_policies().to_vec();
-        self.write(PERMITTED);
+        self.write(PERMITTED).await.map_err(|NotWritten| Rejection::LedgerUnavailable)
     }
 
-    /// Puts a refusal on record. What goes wrong after a permitted request has left is no decision
-    /// any more and is logged as the upstream's.
-    pub(crate) fn refused(&mut self, rejection: &Rejection) {
-        if self.written {
+    /// Puts a refusal on record, and yields what is answered. What goes wrong after a permitted
+    /// request has left is no decision any more and is logged as the upstream's.
+    pub(crate) async fn refused(&mut self, rejection: Rejection) -> Rejection {
+        if self.state != State::Open {
             let (request_id, reason) = (self.record.request_id, rejection.reason());
             tracing::warn!({ request.id = %request_id, reason }, "the upstream's answer was not relayed");
-            return;
+            return rejection;
         }
         self.record.policies = rejection.policies().to_vec();
         self.record.required_scopes = rejection.required_scopes().to_vec();
-        self.write(rejection.reason());
+        match self.write(rejection.reason()).await {
+            Ok(()) => rejection,
+            Err(NotWritten) => Rejection::LedgerUnavailable,
+        }
     }
 
-    fn write(&mut self, reason: &'static str) {
+    /// To the ledger, and when it is there to everybody else. What cannot be written is told all the
+    /// same, as the refusal that it becomes.
+    async fn write(&mut self, reason: &'static str) -> Result<(), NotWritten> {
+        self.close(reason);
+        self.state = State::Sent;
+        let written = self.ledger.keep(&self.record).await;
+        if written.is_err() {
+            self.record.decision = Decision::Deny;
+            self.record.reason = Rejection::LedgerUnavailable.reason();
+        }
+        self.ledger.tell(&self.record);
+        self.state = State::Told;
+        written
+    }
+
+    fn close(&mut self, reason: &'static str) {
         self.record.reason = reason;
         let elapsed = self.started.elapsed().as_micros();
         self.record.decided_after_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        self.ledger.write(&self.record);
-        self.written = true;
     }
 }
 
@@ -245,8 +284,12 @@ fn shortened(text: &str) -> String {
 
 impl Drop for OpenRecord {
     fn drop(&mut self) {
-        if !self.written {
-            self.write(ABANDONED);
+        if self.state == State::Open {
+            self.close(ABANDONED);
+            self.ledger.keep_soon(&self.record);
+        }
+        if self.state != State::Told {
+            self.ledger.tell(&self.record);
         }
     }
 }
@@ -260,8 +303,23 @@ fn trace_id(parent: &str) -> Option<&str> {
     (is_one && version != "ff" && trace.bytes().any(|b| b != b'0')).then_some(trace)
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .filter_map(|digit| DIGITS.get(usize::from(digit)).map(|digit| char::from(*digit)))
+        .collect()
+}
+
+/// The bytes that hexadecimal digits stand for.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    Some(
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect(),
+    )
 }
 
 /// As long as any honest name, and most URIs.

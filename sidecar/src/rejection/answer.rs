@@ -57,7 +57,10 @@ impl Rejection {
                     headers.insert("dpop-nonce", nonce);
                 }
             }
-            Self::Overloaded | Self::KeysUnavailable | Self::IntrospectionUnavailable => {
+            Self::Overloaded
+            | Self::KeysUnavailable
+            | Self::LedgerUnavailable
+            | Self::IntrospectionUnavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // RFC 6585 section 4: not before there is a call left.

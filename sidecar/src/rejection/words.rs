@@ -45,6 +45,7 @@ impl Rejection {
                 "the access token must be bound to the client certificate of this connection"
             }
             Self::KeysUnavailable => "the issuer's keys are not available, try again",
+            Self::LedgerUnavailable => "the request cannot be put on record, try again",
             Self::NotJson => "the body must be application/json in UTF-8",
             Self::EncodedBody => "the body must not be compressed",
             Self::BodyTooLarge => "the body is too large",

@@ -8,6 +8,9 @@ struct Moved {
     url: String,
 }
 
+/// One gate alone writes to a ledger.
+const LEDGER: &str = "[ledger]\ndirectory = \"ledger-moved\"\n";
+
 impl Moved {
     fn start(stack: &Stack, more: &str) -> Self {
         Self::start_with(stack, more, &[])
@@ -17,7 +20,8 @@ impl Moved {
         let address = format!("127.0.0.1:{}", free_port());
         let own = std::fs::read_to_string(stack.home().join("gate.toml")).unwrap();
         let moved = own.replace(&stack.gate().to_string(), &address);
-        std::fs::write(stack.home().join("moved.toml"), format!("{moved}\n{more}")).unwrap();
+        std::fs::write(stack.home().join("moved.toml"), format!("{moved}\n{LEDGER}{more}"))
+            .unwrap();
         let arguments = [&["run", "--config", "moved.toml"], arguments].concat();
         let program = Program::start(GATE, &arguments, stack.home());
         Self { program, url: format!("https://{address}/mcp") }

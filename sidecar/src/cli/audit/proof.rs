@@ -1,0 +1,203 @@
+//! `cedargate audit prove` and `check-proof`.
+
+use std::{io::Read as _, path::Path, process::ExitCode};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{LedgerOptions, unreadable};
+use crate::{
+    cli::report::{self, styled},
+    ledger::{
+        checkpoint::Verifier,
+        entry::Placed,
+        hex,
+        merkle::{Hash, Tree, consistency_proof, inclusion_proof, is_consistent, is_included},
+        reader::Reader,
+        unhex,
+    },
+};
+
+/// What shows that an entry is in a signed tree (RFC 9162 section 2.1.3).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Proof {
+    /// The leaf as it is hashed.
+    leaf: String,
+    /// Hexadecimal; absent when whom it was about has been erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    personal: Option<String>,
+    index: u64,
+    /// The hashes beside the way to the root, hexadecimal, from the leaf on.
+    path: Vec<String>,
+    /// The signed note.
+    checkpoint: String,
+}
+
+/// What shows that a signed tree has grown into another (RFC 9162 section 2.1.4).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Growth {
+    /// The earlier signed note.
+    from: String,
+    /// The later one.
+    to: String,
+    path: Vec<String>,
+}
+
+/// What can be checked.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Checkable {
+    Inclusions(Vec<Proof>),
+    Growth(Growth),
+}
+
+pub(super) async fn prove_growth(ledger: &LedgerOptions, since: u64) -> Result<ExitCode, String> {
+    let directory = ledger.directory()?;
+    let mut reader = Reader::open(&directory).await.map_err(|e| e.to_string())?;
+    let hashes = reader.hashes().await.map_err(unreadable)?;
+    let notes = reader.notes().await.map_err(unreadable)?;
+    let origin = notes.first().and_then(|note| note.lines().next());
+    let verifier = ledger.verifier(&directory, origin)?;
+    let mut signed: Vec<(u64, &String)> =
+        notes.iter().filter_map(|note| Some((verifier.open(note).ok()?.size, note))).collect();
+    signed.sort_unstable();
+    let from = signed.iter().find(|(size, _)| *size == since).ok_or_else(|| {
+        format!("no checkpoint of {since} entries was signed; `audit verify` and `checkpoints.txt` know the sizes")
+    })?;
+    let to = signed.last().ok_or("no checkpoint was signed yet")?;
+    let size = |size: u64| usize::try_from(size).map_err(|e| e.to_string());
+    let leaves = hashes.get(..size(to.0)?).ok_or("entries that were signed are missing")?;
+    let path = consistency_proof(leaves, size(since)?).ok_or("there is nothing to prove")?;
+    let path = path.iter().map(|hash| hex(hash)).collect();
+    report::json(&Growth { from: from.1.clone(), to: to.1.clone(), path });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn prove(ledger: &LedgerOptions, request: &str) -> Result<ExitCode, String> {
+    let directory = ledger.directory()?;
+    let mut reader = Reader::open(&directory).await.map_err(|e| e.to_string())?;
+    let entries = reader.about(request).await.map_err(unreadable)?;
+    if entries.is_empty() {
+        return Err(format!("there is no request `{request}` on record"));
+    }
+    let hashes = reader.hashes().await.map_err(unreadable)?;
+    let notes = reader.notes().await.map_err(unreadable)?;
+    let origin = notes.first().and_then(|note| note.lines().next());
+    let verifier = ledger.verifier(&directory, origin)?;
+    let mut proofs = Vec::new();
+    for entry in entries {
+        proofs.push(proof_of(entry, &hashes, &notes, &verifier)?);
+    }
+    report::json(&proofs);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn proof_of(
+    entry: Placed,
+    hashes: &[Hash],
+    notes: &[String],
+    verifier: &Verifier,
+) -> Result<Proof, String> {
+    entry.require_unaltered().map_err(|altered| format!("entry {}: {altered}", entry.seq))?;
+    let index = usize::try_from(entry.seq).map_err(|e| e.to_string())?;
+    let covers = |note: &&String| {
+        verifier.open(note).is_ok_and(|checkpoint| {
+            let size = usize::try_from(checkpoint.size).unwrap_or(usize::MAX);
+            size > index
+                && hashes.get(..size).is_some_and(|all| Tree::over(all).root() == checkpoint.root)
+        })
+    };
+    let note = notes.iter().find(covers).ok_or_else(|| {
+        format!("entry {index} is in no signed checkpoint yet: try again in some seconds")
+    })?;
+    let size = verifier.open(note).map_err(|e| e.to_string())?.size;
+    let size = usize::try_from(size).map_err(|e| e.to_string())?;
+    let path = hashes.get(..size).and_then(|all| inclusion_proof(all, index)).unwrap_or_default();
+    Ok(Proof {
+        leaf: entry.leaf,
+        salt: entry.salt.as_deref().map(hex),
+        personal: entry.personal,
+        index: u64::try_from(index).unwrap_or(u64::MAX),
+        path: path.iter().map(|hash| hex(hash)).collect(),
+        checkpoint: note.clone(),
+    })
+}
+
+pub(super) fn check(ledger: &LedgerOptions, path: &Path) -> Result<ExitCode, String> {
+    let mut text = String::new();
+    let read = match path.to_str() {
+        Some("-") => std::io::stdin().read_to_string(&mut text),
+        _ => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.map_err(|e| format!("`{}` cannot be read: {e}", path.display()))?;
+    let key = ledger.key.as_ref().ok_or("`--key` says whose signature is believed")?;
+    let verifier = Verifier::parse(key).ok_or("`--key` is no key of a ledger")?;
+    let proof: Checkable = serde_json::from_str(&text)
+        .map_err(|e| format!("`{}` is no proof: {e}", path.display()))?;
+    let (shown, outcomes): (Vec<String>, Vec<Result<(), String>>) = match &proof {
+        Checkable::Inclusions(proofs) => {
+            proofs.iter().map(|proof| (described(proof), require(proof, &verifier))).unzip()
+        }
+        Checkable::Growth(growth) => {
+            let to = growth.to.lines().nth(1).unwrap_or_default();
+            (vec![format!("has only grown, to {to} entries")], vec![has_grown(growth, &verifier)])
+        }
+    };
+    let wrong: Vec<&String> =
+        outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    let good = wrong.is_empty() && !outcomes.is_empty();
+    if ledger.json {
+        report::json(&json!({ "good": good, "faults": wrong }));
+    } else {
+        wrong.iter().for_each(|what| anstream::println!("{} {what}", styled(report::BAD, "no")));
+        for what in shown.iter().filter(|_| good) {
+            anstream::println!("{} {what}", styled(report::GOOD, "proved"));
+        }
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// In a proof anybody may have written anything.
+fn described(proof: &Proof) -> String {
+    let text = format!("{} {}", proof.leaf, proof.personal.as_deref().unwrap_or("(erased)"));
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn has_grown(growth: &Growth, verifier: &Verifier) -> Result<(), String> {
+    let open = |note: &str| verifier.open(note).map_err(|e| format!("checkpoint: {e}"));
+    let (from, to) = (open(&growth.from)?, open(&growth.to)?);
+    let path = hashes_of(&growth.path).ok_or("the proof is malformed")?;
+    if is_consistent((from.size, &from.root), (to.size, &to.root), &path) {
+        Ok(())
+    } else {
+        Err("the later tree does not hold the earlier one".to_owned())
+    }
+}
+
+fn hashes_of(path: &[String]) -> Option<Vec<Hash>> {
+    path.iter().map(|hash| Hash::try_from(unhex(hash)?).ok()).collect()
+}
+
+fn require(proof: &Proof, verifier: &Verifier) -> Result<(), String> {
+    let checkpoint = verifier.open(&proof.checkpoint).map_err(|e| format!("checkpoint: {e}"))?;
+    let malformed = || "the proof is malformed".to_owned();
+    let entry = Placed {
+        seq: i64::try_from(proof.index).map_err(|_| malformed())?,
+        leaf: proof.leaf.clone(),
+        salt: proof.salt.as_deref().map(|salt| unhex(salt).ok_or_else(malformed)).transpose()?,
+        personal: proof.personal.clone(),
+        hash: crate::ledger::merkle::leaf_hash(proof.leaf.as_bytes()).to_vec(),
+    };
+    entry.require_unaltered().map_err(|altered| altered.to_string())?;
+    let path = hashes_of(&proof.path).ok_or_else(malformed)?;
+    let leaf = entry.leaf_hash();
+    if is_included(leaf, proof.index, checkpoint.size, &path, &checkpoint.root) {
+        Ok(())
+    } else {
+        Err("the entry is not in the tree that was signed".to_owned())
+    }
+}

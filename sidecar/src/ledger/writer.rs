@@ -1,0 +1,183 @@
+//! Writes entries in groups: whoever waits while one group is written is in the next.
+
+use std::{fs::File, io::Write as _, path::PathBuf, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{
+    checkpoint::Signer,
+    entry::Entry,
+    store::{MAX_GROUP, Store},
+};
+use crate::config::LedgerConfig;
+
+/// The way to the writer.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    entries: mpsc::Sender<Waiting>,
+}
+
+/// An entry, and who wants to know when it is written.
+#[derive(Debug)]
+struct Waiting {
+    entry: Entry,
+    written: Option<oneshot::Sender<bool>>,
+}
+
+/// What could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotWritten;
+
+/// The one that writes.
+#[derive(Debug)]
+struct Writing {
+    store: Option<Store>,
+    signer: Signer,
+    config: LedgerConfig,
+    file: PathBuf,
+    /// The size of the tree at the last checkpoint, and when that was.
+    signed: (u64, Instant),
+    /// Keeps others out.
+    _held: File,
+}
+
+impl Writer {
+    /// Starts writing to a store.
+    pub(super) fn start(
+        store: Store,
+        signer: Signer,
+        file: PathBuf,
+        config: LedgerConfig,
+        held: File,
+    ) -> Self {
+        let (entries, waiting) = mpsc::channel(MAX_WAITING);
+        let signed = (store.tree().size(), Instant::now());
+        let writing = Writing { store: Some(store), signer, config, file, signed, _held: held };
+        tokio::spawn(writing.write(waiting));
+        Self { entries }
+    }
+
+    /// Appends an entry and waits until it is as safe as was asked for.
+    pub(super) async fn append(&self, entry: Entry) -> Result<(), NotWritten> {
+        let (written, outcome) = oneshot::channel();
+        // Without waiting, so that what was sent is written whether or not its caller stays.
+        let waiting = Waiting { entry, written: Some(written) };
+        self.entries.try_send(waiting).map_err(|_| NotWritten)?;
+        let appended =
+            async { if outcome.await.unwrap_or(false) { Ok(()) } else { Err(NotWritten) } };
+        tokio::time::timeout(PATIENCE, appended).await.unwrap_or(Err(NotWritten))
+    }
+
+    /// Appends an entry for which nobody waits.
+    pub(super) fn append_soon(&self, entry: Entry) {
+        if self.entries.try_send(Waiting { entry, written: None }).is_err() {
+            tracing::error!("an entry of the ledger is lost: too many wait to be written");
+        }
+    }
+}
+
+impl Writing {
+    /// Until nobody is left who could write anything.
+    async fn write(mut self, mut waiting: mpsc::Receiver<Waiting>) {
+        let mut group = Vec::with_capacity(MAX_GROUP);
+        loop {
+            let until = self.signed.1 + self.config.checkpoint_interval;
+            tokio::select! {
+                count = waiting.recv_many(&mut group, MAX_GROUP) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.append(&mut group).await;
+                }
+                () = tokio::time::sleep_until(until) => {}
+            }
+            self.sign_if_due().await;
+        }
+        self.sign().await;
+        if let Some(store) = self.store.take()
+            && let Err(error) = store.close().await
+        {
+            tracing::error!(%error, "the ledger was not closed");
+        }
+    }
+
+    async fn append(&mut self, group: &mut Vec<Waiting>) {
+        let (entries, written): (Vec<Entry>, Vec<_>) =
+            group.drain(..).map(|waiting| (waiting.entry, waiting.written)).unzip();
+        let outcome = match self.store().await {
+            Some(store) => store.append(entries).await.map(drop).map_err(|e| e.to_string()),
+            None => Err("it cannot be opened".to_owned()),
+        };
+        if let Err(error) = &outcome {
+            tracing::error!(error, entries = written.len(), "the ledger cannot be written");
+            // Whether a part of it was is found out when it is opened anew.
+            self.store = None;
+        }
+        for waiting in written.into_iter().flatten() {
+            // Who has gone does not need to know.
+            let _gone = waiting.send(outcome.is_ok());
+        }
+    }
+
+    /// The store, opened anew after it failed.
+    async fn store(&mut self) -> Option<&mut Store> {
+        if self.store.is_none() {
+            match Store::open(&self.file, self.config.durability).await {
+                Ok(store) => {
+                    tracing::info!("the ledger can be written again");
+                    self.store = Some(store);
+                }
+                Err(error) => tracing::error!(%error, "the ledger cannot be opened"),
+            }
+        }
+        self.store.as_mut()
+    }
+
+    async fn sign_if_due(&mut self) {
+        let Some(store) = &self.store else { return };
+        let new = store.tree().size() - self.signed.0.min(store.tree().size());
+        let late = self.signed.1.elapsed() >= self.config.checkpoint_interval;
+        if new >= self.config.checkpoint_every.get() || late {
+            self.sign().await;
+        }
+    }
+
+    /// Signs what the tree is, unless that has been signed: into the ledger, a file beside it, and
+    /// the log.
+    async fn sign(&mut self) {
+        let Some(store) = self.store.as_mut() else {
+            self.signed.1 = Instant::now();
+            return;
+        };
+        let size = store.tree().size();
+        if size == self.signed.0 {
+            self.signed.1 = Instant::now();
+            return;
+        }
+        let note = self.signer.note(store.tree());
+        if let Err(error) = store.keep_checkpoint(&note).await {
+            tracing::error!(%error, "a checkpoint was not kept");
+        }
+        self.signed = (size, Instant::now());
+        let beside = self.config.directory.join(CHECKPOINTS);
+        let appended = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(beside)
+            .and_then(|mut file| file.write_all(format!("{note}\n").as_bytes()));
+        if let Err(error) = appended {
+            tracing::error!(%error, "a checkpoint was not written beside the ledger");
+        }
+        tracing::info!(target: "cedargate::checkpoint", size, note, "the ledger is signed");
+    }
+}
+
+/// All checkpoints, one after the other, for whoever copies them to somewhere else.
+pub(crate) const CHECKPOINTS: &str = "checkpoints.txt";
+/// Several groups; who comes later is refused while the ledger is stuck.
+const MAX_WAITING: usize = 8 * MAX_GROUP;
+/// Longer than a disk hesitates.
+const PATIENCE: Duration = Duration::from_secs(10);
