@@ -3,25 +3,36 @@
 //! The leaf is JSON: what was decided, when and why, with a commitment to what is personal: a SHA-256
 //! of a salt and of the JSON that holds it. Without the salt nobody can guess what it was.
 
+use std::net::SocketAddr;
+
 use aws_lc_rs::rand;
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::{
-    DecisionRecord,
+    Decision, DecisionRecord,
     merkle::{Hash, hash, leaf_hash},
     outcome::OutcomeRecord,
     record::hex,
 };
-use crate::watch::{About, Finding};
+use crate::watch::{About, Finding, Severity};
 
 /// An entry but for its place.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The leaf without the brace that opens it: its number comes first.
+    request_id: Option<Uuid>,
+    /// The leaf without the brace that opens it: its request and its number come first.
     rest_of_leaf: String,
+    personal: Personal,
+}
+
+/// What can be erased, and the salt of the commitment to it.
+#[derive(Debug)]
+struct Personal {
     salt: [u8; SALT_BYTES],
-    personal: String,
+    text: String,
 }
 
 /// An entry in its place.
@@ -48,68 +59,196 @@ pub(crate) enum Altered {
     Unreadable,
 }
 
+/// What is in the tree of a decision. Members without a value are left out.
+#[derive(Serialize)]
+struct DecisionLeaf<'a> {
+    kind: &'static str,
+    at: Timestamp,
+    decision: Decision,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    policies: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    shadow_policies: &'a [String],
+    shadow_flips: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    required_scopes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    /// A tool. A resource is named by a URI, which may name a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    decided_after_us: u64,
+    commitment: String,
+}
+
+/// About whom a decision is. A digest of few possible arguments can be guessed.
+#[derive(Serialize)]
+struct Who<'a> {
+    peer: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments_digest: Option<&'a str>,
+}
+
+/// What is in the tree of an outcome, but for the digest, which can be guessed where there are few
+/// results.
+#[derive(Serialize)]
+struct OutcomeLeaf {
+    kind: &'static str,
+    at: Timestamp,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    bytes: u64,
+    answered_after_us: u64,
+    commitment: String,
+}
+
+/// What is in the tree of a finding.
+#[derive(Serialize)]
+struct FindingLeaf<'a> {
+    kind: &'static str,
+    id: Uuid,
+    at: Timestamp,
+    detector: &'static str,
+    severity: Severity,
+    expires: Timestamp,
+    evidence: &'a [Uuid],
+    commitment: String,
+}
+
 impl Entry {
     /// Of a decision.
     pub(crate) fn of(record: &DecisionRecord) -> Self {
-        let mut leaf = members(record);
-        let mut personal = Map::new();
-        for name in PERSONAL {
-            personal.extend(leaf.remove(*name).map(|value| ((*name).to_owned(), value)));
-        }
-        if !record.calls_a_tool() {
-            // A resource is named by a URI, which may name a person.
-            personal.extend(leaf.remove("target").map(|target| ("target".to_owned(), target)));
-        }
-        leaf.insert("kind".to_owned(), Value::from("decision"));
-        Self::new(leaf, personal)
+        let target = record.target.as_deref();
+        let tool = target.filter(|_| record.calls_a_tool());
+        let personal = Personal::of(&Who {
+            peer: record.peer,
+            issuer: record.issuer.as_deref(),
+            subject: record.subject.as_deref(),
+            client_id: record.client_id.as_deref(),
+            token_id: record.token_id.as_deref(),
+            principal: record.principal.as_deref(),
+            zone: record.zone.as_deref(),
+            target: target.filter(|_| tool.is_none()),
+            arguments_digest: record.arguments_digest.as_deref(),
+        });
+        let leaf = DecisionLeaf {
+            kind: "decision",
+            at: record.at,
+            decision: record.decision,
+            reason: record.reason,
+            policies: &record.policies,
+            policy_version: record.policy_version.as_deref(),
+            shadow_policies: &record.shadow_policies,
+            shadow_flips: record.shadow_flips,
+            required_scopes: &record.required_scopes,
+            method: record.method.as_deref(),
+            target: tool,
+            provider: record.provider.as_deref(),
+            model: record.model.as_deref(),
+            trace_id: record.trace_id.as_deref(),
+            decided_after_us: record.decided_after_us,
+            commitment: personal.commitment(),
+        };
+        Self::new(Some(record.request_id), &leaf, personal)
     }
 
-    /// Of what came of a request. Its digest can be guessed where there are few results.
+    /// Of what came of a request.
     pub(super) fn of_outcome(record: &OutcomeRecord) -> Self {
-        let mut leaf = members(record);
-        let mut personal = Map::new();
-        personal.extend(
-            leaf.remove("result_digest").map(|digest| ("result_digest".to_owned(), digest)),
-        );
-        leaf.insert("kind".to_owned(), Value::from("outcome"));
-        Self::new(leaf, personal)
+        let personal = Personal::of(&json!({ "result_digest": record.result_digest }));
+        let leaf = OutcomeLeaf {
+            kind: "outcome",
+            at: record.at,
+            outcome: record.outcome,
+            upstream_status: record.upstream_status,
+            bytes: record.bytes,
+            answered_after_us: record.answered_after_us,
+            commitment: personal.commitment(),
+        };
+        Self::new(Some(record.request_id), &leaf, personal)
     }
 
     /// Of what the watch noticed.
     pub(super) fn of_finding(finding: &Finding) -> Self {
-        let mut leaf = members(finding);
-        let mut personal = Map::new();
-        for name in ["about", "explanation"] {
-            personal.extend(leaf.remove(name).map(|value| (name.to_owned(), value)));
-        }
-        if let About::Principal(principal) = &finding.about {
+        let principal = match &finding.about {
             // Under the name by which decisions are found, and erased.
-            personal.insert("principal".to_owned(), Value::from(principal.as_str()));
-        }
-        leaf.insert("kind".to_owned(), Value::from("finding"));
-        Self::new(leaf, personal)
+            About::Principal(principal) => Some(principal),
+            About::Tool(_) => None,
+        };
+        let personal = Personal::of(&json!({
+            "about": finding.about, "explanation": finding.explanation, "principal": principal,
+        }));
+        let leaf = FindingLeaf {
+            kind: "finding",
+            id: finding.id,
+            at: finding.at,
+            detector: finding.detector.code(),
+            severity: finding.severity,
+            expires: finding.expires,
+            evidence: &finding.evidence,
+            commitment: personal.commitment(),
+        };
+        Self::new(None, &leaf, personal)
     }
 
-    fn new(mut leaf: Map<String, Value>, personal: Map<String, Value>) -> Self {
-        let personal = Value::Object(personal).to_string();
+    fn new(request_id: Option<Uuid>, leaf: &impl Serialize, personal: Personal) -> Self {
+        // Records hold nothing that JSON could not; if one did, its leaf would be seen to be empty.
+        let text = serde_json::to_string(leaf).unwrap_or_else(|_| "{}".to_owned());
+        let rest_of_leaf = text.get(1..).unwrap_or_default().to_owned();
+        Self { request_id, rest_of_leaf, personal }
+    }
+
+    /// In the place of this number.
+    pub(crate) fn placed(self, seq: i64) -> Placed {
+        let rest = self.rest_of_leaf;
+        // The request comes first, where the store finds it without reading JSON.
+        let leaf = match self.request_id {
+            Some(id) => format!("{{\"request_id\":\"{id}\",\"seq\":{seq},{rest}"),
+            None => format!("{{\"seq\":{seq},{rest}"),
+        };
+        let hash = leaf_hash(leaf.as_bytes()).to_vec();
+        let Personal { salt, text } = self.personal;
+        Placed { seq, leaf, salt: Some(salt.to_vec()), personal: Some(text), hash }
+    }
+}
+
+impl Personal {
+    fn of(who: &impl Serialize) -> Self {
+        let text = serde_json::to_string(who).unwrap_or_else(|_| "{}".to_owned());
         let mut salt = [0; SALT_BYTES];
         // Without randomness nothing can be committed to; what is left then is a salt of noughts,
         // which is found out by whoever looks and loses nothing.
         if rand::fill(&mut salt).is_err() {
             tracing::error!("the system yields no random bytes");
         }
-        let commitment = hex(&hash(&[&salt, personal.as_bytes()]));
-        leaf.insert("commitment".to_owned(), Value::from(commitment));
-        let text = Value::Object(leaf).to_string();
-        Self { rest_of_leaf: text.get(1..).unwrap_or_default().to_owned(), salt, personal }
+        Self { salt, text }
     }
 
-    /// In the place of this number.
-    pub(crate) fn placed(self, seq: i64) -> Placed {
-        let leaf = format!("{{\"seq\":{seq},{}", self.rest_of_leaf);
-        let hash = leaf_hash(leaf.as_bytes()).to_vec();
-        let (salt, personal) = (Some(self.salt.to_vec()), Some(self.personal));
-        Placed { seq, leaf, salt, personal, hash }
+    fn commitment(&self) -> String {
+        hex(&hash(&[&self.salt, self.text.as_bytes()]))
     }
 }
 
@@ -154,28 +293,6 @@ impl Placed {
     }
 }
 
-/// The members of a record that has no others than those with a value.
-fn members(record: &impl Serialize) -> Map<String, Value> {
-    let Ok(Value::Object(mut members)) = serde_json::to_value(record) else { return Map::new() };
-    members.retain(|_, value| match value {
-        Value::Null => false,
-        Value::Array(items) => !items.is_empty(),
-        _ => true,
-    });
-    members
-}
-
-/// What says about whom an entry is. A digest of few possible arguments can be guessed.
-const PERSONAL: &[&str] = &[
-    "peer",
-    "issuer",
-    "subject",
-    "client_id",
-    "token_id",
-    "principal",
-    "zone",
-    "arguments_digest",
-];
 const SALT_BYTES: usize = 16;
 
 #[cfg(test)]
@@ -194,7 +311,7 @@ mod tests {
     fn nothing_personal_is_in_the_tree() {
         let placed = entry();
         assert!(!placed.leaf.contains("alice") && !placed.leaf.contains("192.0.2.1"));
-        assert!(placed.leaf.starts_with(r#"{"seq":7,"#), "{}", placed.leaf);
+        assert!(placed.leaf.contains(r#","seq":7,"#), "{}", placed.leaf);
         assert_eq!(placed.whole()["subject"], "alice");
         assert_eq!(placed.require_unaltered(), Ok(()));
         let erased = Placed { salt: None, personal: None, ..placed };

@@ -139,7 +139,7 @@ pub(crate) const MAX_GROUP: usize = 500;
 /// For whoever erases or reads meanwhile.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-const LAYOUT: &str = "
+const LAYOUT: &str = r#"
 CREATE TABLE IF NOT EXISTS entries (
     seq        INTEGER PRIMARY KEY,
     leaf       TEXT NOT NULL,
@@ -147,7 +147,7 @@ CREATE TABLE IF NOT EXISTS entries (
     personal   TEXT,
     hash       BLOB NOT NULL,
     request_id TEXT GENERATED ALWAYS AS (
-        CASE WHEN json_valid(leaf) THEN json_extract(leaf, '$.request_id') END
+        CASE WHEN substr(leaf, 1, 15) = '{"request_id":"' THEN substr(leaf, 16, 36) END
     ) VIRTUAL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS entries_by_request ON entries (request_id);
@@ -162,4 +162,4 @@ BEGIN SELECT RAISE(ABORT, 'entries of a ledger are not changed'); END;
 CREATE TRIGGER IF NOT EXISTS entries_are_erased_alone BEFORE UPDATE OF salt, personal ON entries
 WHEN NEW.salt IS NOT NULL OR NEW.personal IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'whom an entry of a ledger is about can be erased and not changed'); END;
-";
+"#;
