@@ -5,6 +5,7 @@
 //! relative to the file. Every problem is reported in one run, with its key.
 
 mod issuer;
+mod limits;
 mod raw;
 mod upstream;
 

@@ -27,8 +27,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 pub use checkpoint::UnusableLedgerKey;
+pub(crate) use record::OpenRecord;
 pub use record::{Decision, DecisionRecord};
-pub(crate) use record::{OpenRecord, hex, unhex};
 pub use store::UnusableLedger;
 
 use crate::{

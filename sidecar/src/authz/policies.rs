@@ -8,6 +8,7 @@ use std::{
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use cedar_policy::{Entities, EntityUid, PolicySet, Schema, SchemaFragment};
+use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 use super::{
@@ -355,7 +356,7 @@ fn version(schema: &str, policies: &[PolicyFile], files: &PolicyConfig) -> Strin
     for path in [&files.lock, &files.entities] {
         add(&std::fs::read(path).unwrap_or_default());
     }
-    digest.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest.finish().as_ref().get(..8).unwrap_or_default())
 }
 
 const NO_SCHEMA: &str = "`cedargate schema --write` makes one from what the server offers";

@@ -9,6 +9,7 @@ use std::{
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use data_encoding::HEXLOWER;
 
 use super::merkle::{Hash, Tree, hash};
 
@@ -116,7 +117,7 @@ impl Verifier {
         let key = STANDARD.decode(key).ok()?;
         let (algorithm, public_key) = key.split_first()?;
         let verifier = Self { origin: origin.to_owned(), public_key: public_key.to_vec() };
-        let is_it = *algorithm == ALGORITHM && super::record::hex(&verifier.key_id()) == id;
+        let is_it = *algorithm == ALGORITHM && HEXLOWER.encode(&verifier.key_id()) == id;
         is_it.then_some(verifier)
     }
 
@@ -152,7 +153,7 @@ impl std::fmt::Display for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut key = vec![ALGORITHM];
         key.extend_from_slice(&self.public_key);
-        let id = super::record::hex(&self.key_id());
+        let id = HEXLOWER.encode(&self.key_id());
         write!(f, "{}+{id}+{}", self.origin, STANDARD.encode(key))
     }
 }
@@ -184,6 +185,8 @@ mod tests {
         let signer = Signer::open(&path, "gate.example.com/mcp").unwrap();
         let tree = Tree::over(&[leaf_hash(b"a"), leaf_hash(b"b")]);
         let note = signer.note(&tree);
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "it is its owner's alone");
         // The key that was made is the key that is read.
         let verifier = Signer::open(&path, "gate.example.com/mcp").unwrap().verifier();
         assert_eq!(verifier.open(&note), Ok(Checkpoint::of(&tree, "gate.example.com/mcp")));

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use aws_lc_rs::rand;
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -15,7 +16,6 @@ use super::{
     Decision, DecisionRecord,
     merkle::{Hash, hash, leaf_hash},
     outcome::OutcomeRecord,
-    record::hex,
 };
 use crate::watch::{About, Finding, Severity};
 
@@ -248,7 +248,7 @@ impl Personal {
     }
 
     fn commitment(&self) -> String {
-        hex(&hash(&[&self.salt, self.text.as_bytes()]))
+        HEXLOWER.encode(&hash(&[&self.salt, self.text.as_bytes()]))
     }
 }
 
@@ -270,7 +270,7 @@ impl Placed {
         let committed = leaf.get("commitment").and_then(Value::as_str);
         match (&self.salt, &self.personal) {
             (Some(salt), Some(personal)) => {
-                let is = hex(&hash(&[salt, personal.as_bytes()]));
+                let is = HEXLOWER.encode(&hash(&[salt, personal.as_bytes()]));
                 if committed == Some(&is) { Ok(()) } else { Err(Altered::Personal) }
             }
             (None, None) => Ok(()),

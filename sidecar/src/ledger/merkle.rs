@@ -186,10 +186,10 @@ fn largest_power_below(size: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ledger::record::hex;
 
     fn leaves(count: usize) -> Vec<Hash> {
         (0..count).map(|number| leaf_hash(number.to_string().as_bytes())).collect()
@@ -217,7 +217,7 @@ mod tests {
             (5, "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4"),
             (8, "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"),
         ] {
-            assert_eq!(hex(&Tree::over(&hashes[..size]).root()), root, "{size}");
+            assert_eq!(HEXLOWER.encode(&Tree::over(&hashes[..size]).root()), root, "{size}");
         }
     }
 

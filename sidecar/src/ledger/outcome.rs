@@ -9,13 +9,14 @@ use std::{
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use axum::body::{Body, Bytes};
+use data_encoding::HEXLOWER;
 use http::{Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Ledger, entry::Entry, hex};
+use super::{Ledger, entry::Entry};
 use crate::rejection::Rejection;
 
 /// What came of a request.
@@ -69,6 +70,11 @@ impl OpenOutcome {
         self.record.upstream_status = Some(status.as_u16());
     }
 
+    /// There is no answer.
+    pub(super) fn failed(&mut self, rejection: &Rejection) {
+        self.record.outcome = rejection.reason();
+    }
+
     /// Follows what the caller gets: the answer to its end, or that there is none.
     pub(crate) fn follow(
         mut self,
@@ -80,7 +86,7 @@ impl OpenOutcome {
                     .map(|body| Body::new(Followed { body, outcome: self }.ended_if_empty())))
             }
             Err(rejection) => {
-                self.record.outcome = rejection.reason();
+                self.failed(&rejection);
                 Err(rejection)
             }
         }
@@ -98,7 +104,8 @@ impl Drop for OpenOutcome {
         let elapsed = self.decided.elapsed().as_micros();
         self.record.answered_after_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
         if self.record.bytes > 0 {
-            self.record.result_digest = Some(hex(self.digest.clone().finish().as_ref()));
+            self.record.result_digest =
+                Some(HEXLOWER.encode(self.digest.clone().finish().as_ref()));
         }
         self.ledger.close_soon(Entry::of_outcome(&self.record));
     }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -195,7 +196,7 @@ impl OpenRecord {
         self.record.arguments_digest = message.arguments().map(|arguments| {
             let mut written = Vec::with_capacity(256);
             arguments.write(&mut written);
-            hex(digest(&SHA256, &written).as_ref())
+            HEXLOWER.encode(digest(&SHA256, &written).as_ref())
         });
     }
 
@@ -236,7 +237,12 @@ impl OpenRecord {
     ) -> Result<(), Rejection> {
         self.record.decision = Decision::Allow;
         self.record.policies = authorized.determining_policies().to_vec();
-        self.write(PERMITTED).await.map_err(|NotWritten| Rejection::LedgerUnavailable)
+        self.write(PERMITTED).await.map_err(|NotWritten| {
+            // It may be written yet, when it is too late.
+            let mut outcome = self.ledger.outcome_of(self.record.request_id);
+            outcome.failed(&Rejection::LedgerUnavailable);
+            Rejection::LedgerUnavailable
+        })
     }
 
     /// Puts a refusal on record, and yields what is answered. What goes wrong after a permitted
@@ -288,6 +294,10 @@ impl Drop for OpenRecord {
             self.close(ABANDONED);
             self.ledger.keep_soon(&self.record);
         }
+        if self.state == State::Sent && self.record.decision == Decision::Allow {
+            // Whoever asked has gone before it was forwarded.
+            drop(self.ledger.outcome_of(self.record.request_id));
+        }
         if self.state != State::Told {
             self.ledger.tell(&self.record);
         }
@@ -301,25 +311,6 @@ fn trace_id(parent: &str) -> Option<&str> {
     let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let is_one = version.len() == 2 && trace.len() == 32 && is_hex(version) && is_hex(trace);
     (is_one && version != "ff" && trace.bytes().any(|b| b != b'0')).then_some(trace)
-}
-
-/// In hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .filter_map(|digit| DIGITS.get(usize::from(digit)).map(|digit| char::from(*digit)))
-        .collect()
-}
-
-/// The bytes that hexadecimal digits stand for.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(
-        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect(),
-    )
 }
 
 /// As long as any honest name, and most URIs.

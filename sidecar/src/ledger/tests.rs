@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
+use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
@@ -116,6 +117,22 @@ async fn who_is_erased_is_gone_and_the_tree_is_whole() {
     }
 }
 
+/// While somebody holds the file, nothing is written and nothing is answered as if it were.
+#[tokio::test]
+async fn what_cannot_be_written_in_time_is_refused_and_later_things_are_not() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(WatchConfig::default());
+    ledger.open(&config(home.path().to_owned()), ORIGIN).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(home.path().join(SEGMENT));
+    let mut holder = options.connect().await.unwrap();
+    let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let refused = ledger.begin(([192, 0, 2, 1], 1).into()).refused(Rejection::NoToken).await;
+    assert_eq!(refused, Rejection::LedgerUnavailable);
+    held.rollback().await.unwrap();
+    let refused = ledger.begin(([192, 0, 2, 1], 1).into()).refused(Rejection::NoToken).await;
+    assert_eq!(refused, Rejection::NoToken);
+}
+
 #[tokio::test]
 async fn sqlite_itself_refuses_changes() {
     let home = tempfile::tempdir().unwrap();
@@ -181,8 +198,8 @@ async fn an_entry_that_is_made_anew_is_not_the_one_that_was_signed() {
             "UPDATE entries SET leaf = '{}', personal = '{}', salt = X'{}', hash = X'{}' WHERE seq = 8",
             other.leaf,
             other.personal.unwrap(),
-            hex(&other.salt.unwrap()),
-            hex(&other.hash)
+            HEXLOWER.encode(&other.salt.unwrap()),
+            HEXLOWER.encode(&other.hash)
         ),
     )
     .await;
@@ -218,8 +235,8 @@ proptest! {
             let position = position.index(bytes.len());
             bytes[position] ^= 1 << bit;
             let value = match column {
-                "leaf" | "personal" => format!("CAST(X'{}' AS TEXT)", hex(&bytes)),
-                _ => format!("X'{}'", hex(&bytes)),
+                "leaf" | "personal" => format!("CAST(X'{}' AS TEXT)", HEXLOWER.encode(&bytes)),
+                _ => format!("X'{}'", HEXLOWER.encode(&bytes)),
             };
             tamper(home.path(), &format!("UPDATE entries SET {column} = {value} WHERE seq = {seq}")).await;
             let found = verified(home.path(), &verifier).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::{
@@ -91,7 +92,7 @@ pub(crate) async fn verify(
     if let Some(last) = signed.keys().next_back().and_then(|size| i64::try_from(*size).ok()) {
         found.faults.push(Fault::Removed { first: end, last: last - 1 });
     }
-    found.root = super::record::hex(&tree.root());
+    found.root = HEXLOWER.encode(&tree.root());
     Ok(found)
 }
 

@@ -23,6 +23,7 @@ use super::{
     act::Act,
     finding::{Detector, Severity, Suspicion},
     recent::Recent,
+    times,
 };
 
 #[derive(Debug, Clone, Deserialize)]
@@ -41,7 +42,6 @@ pub(crate) struct Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        let times = |n: u8| NonZeroU8::MIN.saturating_add(n - 1);
         Self {
             window: Duration::from_secs(30 * 60),
             networks_of_a_token: times(5),

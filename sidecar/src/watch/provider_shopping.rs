@@ -18,6 +18,7 @@ use super::{
     act::{Act, quoted},
     finding::{Detector, Severity, Suspicion},
     recent::Recent,
+    times,
 };
 
 #[derive(Debug, Clone, Deserialize)]
@@ -32,7 +33,7 @@ pub(crate) struct Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self { window: Duration::from_secs(10 * 60), ways: NonZeroU8::MIN.saturating_add(2) }
+        Self { window: Duration::from_secs(10 * 60), ways: times(3) }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     act::Act,
     finding::{Detector, Severity, Suspicion},
     recent::Recent,
+    times,
 };
 
 #[derive(Debug, Clone, Deserialize)]
@@ -32,11 +33,7 @@ pub(crate) struct Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self {
-            window: Duration::from_secs(2 * 60),
-            refusals: NonZeroU8::MIN.saturating_add(7),
-            calls: NonZeroU8::MIN.saturating_add(2),
-        }
+        Self { window: Duration::from_secs(2 * 60), refusals: times(8), calls: times(3) }
     }
 }
 

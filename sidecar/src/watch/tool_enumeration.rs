@@ -14,6 +14,7 @@ use super::{
     act::{Act, Outcome, quoted},
     finding::{Detector, Severity, Suspicion},
     recent::Recent,
+    times,
 };
 
 #[derive(Debug, Clone, Deserialize)]
@@ -28,7 +29,7 @@ pub(crate) struct Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self { window: Duration::from_secs(30 * 60), names: NonZeroU8::MIN.saturating_add(5) }
+        Self { window: Duration::from_secs(30 * 60), names: times(6) }
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     act::{Act, Outcome, quoted},
     finding::{Detector, Severity, Suspicion},
     recent::Recent,
+    times,
 };
 
 #[derive(Debug, Clone, Deserialize)]
@@ -34,7 +35,6 @@ pub(crate) struct Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        let times = |n: u8| NonZeroU8::MIN.saturating_add(n - 1);
         Self { days: times(5), calls: times(3) }
     }
 }

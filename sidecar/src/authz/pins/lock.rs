@@ -2,12 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     io,
     path::Path,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -187,12 +187,7 @@ pub(crate) fn digest_of(definition: &Value) -> String {
     }
     // What was read as JSON can be written as JSON; if not, it is like nothing else.
     let canonical = serde_json_canonicalizer::to_vec(&definition).unwrap_or_default();
-    let mut text = String::from("sha256:");
-    for byte in digest(&SHA256, &canonical).as_ref() {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", HEXLOWER.encode(digest(&SHA256, &canonical).as_ref()))
 }
 
 const HOW_TO_WRITE_IT: &str =

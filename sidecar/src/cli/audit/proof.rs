@@ -2,19 +2,18 @@
 
 use std::{io::Read as _, path::Path, process::ExitCode};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{LedgerOptions, unreadable};
+use super::{LedgerOptions, query::plain, unreadable};
 use crate::{
     cli::report::{self, styled},
     ledger::{
         checkpoint::Verifier,
         entry::Placed,
-        hex,
         merkle::{Hash, Tree, consistency_proof, inclusion_proof, is_consistent, is_included},
         reader::Reader,
-        unhex,
     },
 };
 
@@ -72,7 +71,7 @@ pub(super) async fn prove_growth(ledger: &LedgerOptions, since: u64) -> Result<E
     let size = |size: u64| usize::try_from(size).map_err(|e| e.to_string());
     let leaves = hashes.get(..size(to.0)?).ok_or("entries that were signed are missing")?;
     let path = consistency_proof(leaves, size(since)?).ok_or("there is nothing to prove")?;
-    let path = path.iter().map(|hash| hex(hash)).collect();
+    let path = path.iter().map(|hash| HEXLOWER.encode(hash)).collect();
     report::json(&Growth { from: from.1.clone(), to: to.1.clone(), path });
     Ok(ExitCode::SUCCESS)
 }
@@ -119,10 +118,10 @@ fn proof_of(
     let path = hashes.get(..size).and_then(|all| inclusion_proof(all, index)).unwrap_or_default();
     Ok(Proof {
         leaf: entry.leaf,
-        salt: entry.salt.as_deref().map(hex),
+        salt: entry.salt.as_deref().map(|salt| HEXLOWER.encode(salt)),
         personal: entry.personal,
         index: u64::try_from(index).unwrap_or(u64::MAX),
-        path: path.iter().map(|hash| hex(hash)).collect(),
+        path: path.iter().map(|hash| HEXLOWER.encode(hash)).collect(),
         checkpoint: note.clone(),
     })
 }
@@ -163,8 +162,7 @@ pub(super) fn check(ledger: &LedgerOptions, path: &Path) -> Result<ExitCode, Str
 
 /// In a proof anybody may have written anything.
 fn described(proof: &Proof) -> String {
-    let text = format!("{} {}", proof.leaf, proof.personal.as_deref().unwrap_or("(erased)"));
-    text.chars().filter(|c| !c.is_control()).collect()
+    plain(&format!("{} {}", proof.leaf, proof.personal.as_deref().unwrap_or("(erased)")))
 }
 
 fn has_grown(growth: &Growth, verifier: &Verifier) -> Result<(), String> {
@@ -179,7 +177,7 @@ fn has_grown(growth: &Growth, verifier: &Verifier) -> Result<(), String> {
 }
 
 fn hashes_of(path: &[String]) -> Option<Vec<Hash>> {
-    path.iter().map(|hash| Hash::try_from(unhex(hash)?).ok()).collect()
+    path.iter().map(|hash| Hash::try_from(HEXLOWER.decode(hash.as_bytes()).ok()?).ok()).collect()
 }
 
 fn require(proof: &Proof, verifier: &Verifier) -> Result<(), String> {
@@ -188,7 +186,11 @@ fn require(proof: &Proof, verifier: &Verifier) -> Result<(), String> {
     let entry = Placed {
         seq: i64::try_from(proof.index).map_err(|_| malformed())?,
         leaf: proof.leaf.clone(),
-        salt: proof.salt.as_deref().map(|salt| unhex(salt).ok_or_else(malformed)).transpose()?,
+        salt: proof
+            .salt
+            .as_deref()
+            .map(|salt| HEXLOWER.decode(salt.as_bytes()).map_err(|_| malformed()))
+            .transpose()?,
         personal: proof.personal.clone(),
         hash: crate::ledger::merkle::leaf_hash(proof.leaf.as_bytes()).to_vec(),
     };

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -29,9 +30,9 @@ pub(super) struct QueryArguments {
 /// What is looked for. What is not said does not matter.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Wanted {
-    /// `decision`, `outcome` of a permitted request, or `finding` of the watch
-    #[arg(long, value_parser = ["decision", "outcome", "finding"])]
-    kind: Option<String>,
+    /// `decision`, `outcome` of a permitted request, `finding` of the watch, or `all`
+    #[arg(long, value_parser = ["decision", "outcome", "finding", "all"], default_value = "decision")]
+    kind: String,
     /// Of this principal: as policies call it, or the `sub` of its token
     #[arg(long)]
     principal: Option<String>,
@@ -63,7 +64,7 @@ impl Wanted {
         };
         let policies = entry.get("policies").and_then(Value::as_array);
         let at = text(entry, "at").and_then(|at| at.parse::<Timestamp>().ok());
-        is("kind", &self.kind)
+        (self.kind == "all" || text(entry, "kind") == Some(&self.kind))
             && (is("principal", &self.principal) || is("subject", &self.principal))
             && is("target", &self.target)
             && is("decision", &self.decision)
@@ -124,7 +125,7 @@ pub(super) async fn show(ledger: &LedgerOptions, request: &str) -> Result<ExitCo
     for (entry, placed) in all.iter().zip(&entries) {
         let mut table = report::table(&["", ""]);
         for name in entry.keys() {
-            table.add_row([name.clone(), shown(entry, name)]);
+            table.add_row([plain(name), shown(entry, name)]);
         }
         anstream::println!("{table}");
         if placed.is_erased() {
@@ -145,9 +146,9 @@ pub(super) async fn export(ledger: &LedgerOptions) -> Result<ExitCode, String> {
         let Some(last) = page.last() else { return Ok(ExitCode::SUCCESS) };
         next = last.seq + 1;
         for entry in &page {
-            let salt = entry.salt.as_deref().map(crate::ledger::hex);
+            let salt = entry.salt.as_deref().map(|salt| HEXLOWER.encode(salt));
             let line = json!({ "leaf": entry.leaf, "salt": salt, "personal": entry.personal,
-                "hash": crate::ledger::hex(&entry.hash) });
+                "hash": HEXLOWER.encode(&entry.hash) });
             println!("{line}");
         }
     }
@@ -160,7 +161,7 @@ pub(super) fn text<'a>(entry: &'a Map<String, Value>, name: &str) -> Option<&'a 
     }
 }
 
-/// A value in words; what a caller wrote cannot steer a terminal.
+/// A value in words.
 pub(super) fn shown(entry: &Map<String, Value>, name: &str) -> String {
     let text = match entry.get(name) {
         None => String::new(),
@@ -171,6 +172,11 @@ pub(super) fn shown(entry: &Map<String, Value>, name: &str) -> String {
         }
         Some(other) => other.to_string(),
     };
+    plain(&text)
+}
+
+/// A text that cannot steer a terminal.
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
