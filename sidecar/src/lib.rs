@@ -13,7 +13,6 @@
 //! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
 //! - `answer`: holds what comes back against what was asked, narrows lists, streams the rest.
-//! - `watch`: is something odd going on? Detectors read the records and decide nothing.
 //! - `watch`: is something odd going on? Detectors over decision records; they decide nothing.
 //! - `admin`: readiness and revocation, for operators, on a listener of its own.
 //! - `rejection`: every refusal, its reason, status and challenge.
