@@ -161,8 +161,10 @@ impl Ledger {
             },
             "decided"
         );
-        // Nobody needs to listen.
-        drop(self.subscribers.send(Arc::new(record.clone())));
+        if self.subscribers.receiver_count() > 0 {
+            // Whoever listened may just have gone.
+            drop(self.subscribers.send(Arc::new(record.clone())));
+        }
         self.watch.observe(record).iter().for_each(|finding| self.raise(finding));
     }
 

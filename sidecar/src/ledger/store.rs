@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
 };
 
@@ -65,23 +65,20 @@ impl Store {
     }
 
     /// Appends these or none of them, at most [`MAX_GROUP`].
-    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<Vec<Placed>, sqlx::Error> {
-        let next = i64::try_from(self.tree.size()).unwrap_or(i64::MAX);
-        let placed: Vec<Placed> =
-            (next..).zip(entries).map(|(seq, entry)| entry.placed(seq)).collect();
-        let mut insert =
-            QueryBuilder::<Sqlite>::new("INSERT INTO entries (seq, leaf, salt, personal, hash) ");
-        insert.push_values(&placed, |mut row, entry| {
-            row.push_bind(entry.seq)
-                .push_bind(entry.leaf.as_str())
-                .push_bind(entry.salt.as_deref())
-                .push_bind(entry.personal.as_deref())
-                .push_bind(entry.hash.as_slice());
-        });
-        // One statement is a transaction of its own.
-        insert.build().execute(&mut self.connection).await?;
-        placed.iter().for_each(|entry| self.tree.push(entry.leaf_hash()));
-        Ok(placed)
+    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<(), sqlx::Error> {
+        let first = i64::try_from(self.tree.size()).unwrap_or(i64::MAX);
+        let mut tree = self.tree.clone();
+        let rows = entries.len().next_power_of_two();
+        let mut insert = sqlx::query(AssertSqlSafe(insertion(rows)));
+        for (seq, entry) in (first..).zip(entries) {
+            let Placed { seq, leaf, salt, personal, hash } = entry.placed(seq);
+            tree.push(Hash::try_from(hash.as_slice()).unwrap_or_default());
+            insert = insert.bind(seq).bind(leaf).bind(salt).bind(personal).bind(hash);
+        }
+        // One statement is a transaction of its own. What is not bound is nothing.
+        insert.execute(&mut self.connection).await?;
+        self.tree = tree;
+        Ok(())
     }
 
     /// Keeps a signed checkpoint.
@@ -116,6 +113,16 @@ impl Store {
     }
 }
 
+/// What appends up to so many entries. SQLite keeps a program for each that it is given, so they are
+/// for powers of two, and rows of nothing are left out.
+fn insertion(rows: usize) -> String {
+    let values = ["(?, ?, ?, ?, ?)"].repeat(rows).join(", ");
+    format!(
+        "INSERT INTO entries (seq, leaf, salt, personal, hash) \
+         SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"
+    )
+}
+
 /// The hashes of all entries, in order. One that is none is a hash of noughts and fits nothing.
 pub(super) async fn hashes(connection: &mut SqliteConnection) -> Result<Vec<Hash>, sqlx::Error> {
     let rows: Vec<Vec<u8>> =
@@ -135,7 +142,7 @@ pub(super) fn placed(row: &SqliteRow) -> Placed {
 }
 
 /// How many entries one statement appends; each takes five of its variables.
-pub(crate) const MAX_GROUP: usize = 500;
+pub(crate) const MAX_GROUP: usize = 512;
 /// For whoever erases or reads meanwhile.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 

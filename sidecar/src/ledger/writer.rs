@@ -90,6 +90,7 @@ impl Writing {
                     if count == 0 {
                         break;
                     }
+                    in_company(&mut group, &mut waiting).await;
                     self.append(&mut group).await;
                 }
                 () = tokio::time::sleep_until(until) => {}
@@ -108,7 +109,7 @@ impl Writing {
         let (entries, written): (Vec<Entry>, Vec<_>) =
             group.drain(..).map(|waiting| (waiting.entry, waiting.written)).unzip();
         let outcome = match self.store().await {
-            Some(store) => store.append(entries).await.map(drop).map_err(|e| e.to_string()),
+            Some(store) => store.append(entries).await.map_err(|e| e.to_string()),
             None => Err("it cannot be opened".to_owned()),
         };
         if let Err(error) = &outcome {
@@ -175,9 +176,36 @@ impl Writing {
     }
 }
 
+/// Lets more entries join: those of requests that run already, and while nobody waits for any of
+/// them, those of the next [`COMPANY`].
+async fn in_company(group: &mut Vec<Waiting>, waiting: &mut mpsc::Receiver<Waiting>) {
+    tokio::task::yield_now().await;
+    let until = Instant::now() + COMPANY;
+    let mut looked_at = 0;
+    loop {
+        while group.len() < MAX_GROUP
+            && let Ok(more) = waiting.try_recv()
+        {
+            group.push(more);
+        }
+        let is_awaited = group.iter().skip(looked_at).any(|one| one.written.is_some());
+        looked_at = group.len();
+        if is_awaited || looked_at >= MAX_GROUP {
+            return;
+        }
+        let room = MAX_GROUP - looked_at;
+        match tokio::time::timeout_at(until, waiting.recv_many(group, room)).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// All checkpoints, one after the other, for whoever copies them to somewhere else.
 pub(crate) const CHECKPOINTS: &str = "checkpoints.txt";
 /// Several groups; who comes later is refused while the ledger is stuck.
 const MAX_WAITING: usize = 8 * MAX_GROUP;
+/// How long an outcome may wait for a decision to be written with.
+const COMPANY: Duration = Duration::from_millis(10);
 /// Longer than a disk hesitates.
 const PATIENCE: Duration = Duration::from_secs(10);
