@@ -40,6 +40,10 @@ bench:
 bench-policies:
     cargo bench -p tests --bench authorize
 
+# What it costs to keep decisions on record
+bench-ledger:
+    cargo bench -p tests --bench ledger
+
 # Every fuzz target for some seconds
 fuzz seconds="10":
     tests/fuzz/run {{seconds}}

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use serde_json::Value;
 
 use crate::{
+    Gate, StartError,
     answer::EventReader,
     authz::{Asker, Circumstances, Lock, Policies, offer::Offer, schema::schema_of, tryout::Trial},
     config::{Config, IssuerConfig, ResourceConfig},
@@ -49,6 +50,16 @@ impl Verifier {
         let (head, ()) = http::Request::new(()).into_parts();
         self.0.verify(token, &head).await.is_ok()
     }
+}
+
+/// A gate ready to serve. Without a ledger it forwards what is on no record: for comparison alone.
+pub async fn gate(config: &Config, with_ledger: bool) -> Result<Gate, StartError> {
+    if with_ledger {
+        return Gate::prepare(config).await;
+    }
+    let gate = Gate::assemble(config)?;
+    gate.fetch_keys().await?;
+    Ok(gate)
 }
 
 /// The Cedar schema and the lock of a server that offers this (a `tools/list`, or its list).
