@@ -5,6 +5,7 @@
 //! relative to the file. Every problem is reported in one run, with its key.
 
 mod issuer;
+mod ledger;
 mod limits;
 mod raw;
 mod upstream;
@@ -12,7 +13,6 @@ mod upstream;
 use std::{
     fmt,
     net::SocketAddr,
-    num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,6 +26,7 @@ pub(crate) use issuer::{
     ClaimPath, IntrospectionConfig, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules,
     TokenType,
 };
+pub(crate) use ledger::{Durability, LedgerConfig, Retention};
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
 pub(crate) use upstream::{
@@ -79,27 +80,6 @@ pub(crate) struct AdminConfig {
     pub(crate) address: SocketAddr,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) revocations: Option<PathBuf>,
-}
-
-/// Where decisions are kept.
-#[derive(Debug, Clone)]
-pub(crate) struct LedgerConfig {
-    pub(crate) directory: PathBuf,
-    pub(crate) durability: Durability,
-    /// After so many entries they are signed, or after so long.
-    pub(crate) checkpoint_every: NonZeroU64,
-    pub(crate) checkpoint_interval: Duration,
-}
-
-/// What an entry survives before its request is forwarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Durability {
-    /// The end of the gate: the operating system has it.
-    #[default]
-    Process,
-    /// The end of the machine: it is on disk.
-    Power,
 }
 
 #[derive(Debug, Clone)]

@@ -11,6 +11,8 @@ pub(crate) mod merkle;
 mod outcome;
 pub(crate) mod reader;
 mod record;
+mod retention;
+mod segments;
 pub(crate) mod store;
 pub(crate) mod verification;
 mod writer;
@@ -35,9 +37,11 @@ use crate::{
     config::LedgerConfig,
     watch::{Finding, Watch, WatchConfig},
 };
-use checkpoint::Signer;
+use checkpoint::{Signer, Verifier};
 use entry::Entry;
+use merkle::Tree;
 use outcome::OpenOutcome;
+use segments::segments;
 use store::Store;
 pub(crate) use writer::CHECKPOINTS;
 use writer::{NotWritten, Writer};
@@ -87,12 +91,10 @@ impl Ledger {
         let held = hold(&config.directory)
             .map_err(|cause| LedgerError::Folder { path: config.directory.clone(), cause })?;
         let signer = Signer::open(&config.directory.join(KEY), origin)?;
-        let file = config.directory.join(SEGMENT);
-        let mut store = Store::open(&file, config.durability).await?;
-        require_as_signed(&mut store, &signer, &file).await?;
+        let store = last_store(config, &signer.verifier()).await?;
         let verifier = signer.verifier().to_string();
         tracing::info!(entries = store.tree().size(), verifier, "the ledger is open");
-        let writer = Writer::start(store, signer, file, config.clone(), held);
+        let writer = Writer::start(store, signer, config.clone(), held);
         // Once opened it stays so.
         drop(self.writer.set(writer));
         Ok(())
@@ -197,32 +199,17 @@ fn hold(directory: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Refuses to go on with a file that is not the one that was signed.
-async fn require_as_signed(
-    store: &mut Store,
-    signer: &Signer,
-    file: &Path,
-) -> Result<(), UnusableLedger> {
-    let unusable = UnusableLedger::of(file);
-    let Some(note) = store.last_checkpoint().await.map_err(&unusable)? else { return Ok(()) };
-    let altered = |cause: String| UnusableLedger { path: file.to_owned(), cause };
-    let signed = signer.verifier().open(&note).map_err(|e| {
-        altered(format!("its last checkpoint is not believed: {e}; see `cedargate audit verify`"))
-    })?;
-    let tree = store.tree_of(signed.size).await.map_err(&unusable)?;
-    if tree.is_some_and(|tree| tree.root() == signed.root) {
-        return Ok(());
+/// The last segment, or the first one of a ledger that begins.
+async fn last_store(config: &LedgerConfig, verifier: &Verifier) -> Result<Store, UnusableLedger> {
+    let segments = segments(&config.directory).map_err(UnusableLedger::of(&config.directory))?;
+    match segments.into_iter().next_back() {
+        Some(last) => Store::open(last, config.durability, verifier).await,
+        None => Store::begin(&config.directory, config.durability, Tree::default(), None).await,
     }
-    Err(altered(format!(
-        "its first {} entries are not those that were signed; see `cedargate audit verify`, and move it away to begin a new one",
-        signed.size
-    )))
 }
 
 /// What signs checkpoints.
 pub(crate) const KEY: &str = "signing-key.der";
-/// The entries.
-pub(crate) const SEGMENT: &str = "000001.db";
 const LOCK: &str = "lock";
 /// A slow subscriber loses the oldest records, not the gate its time.
 const SUBSCRIBER_BACKLOG: usize = 1024;

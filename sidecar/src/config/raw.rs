@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    num::NonZeroU64,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,10 +17,10 @@ use url::{Host, Url};
 use crate::{authz::ScopeHierarchy, watch::WatchConfig};
 
 use super::{
-    AdminConfig, AnswerConfig, Config, Disclosure, Durability, IssuerConfig, LedgerConfig, Listed,
-    ListenerConfig, LogFormat, PolicyConfig, Problem, ProofOfPossession, RefusalStyle,
-    ResourceConfig,
+    AdminConfig, AnswerConfig, Config, Disclosure, IssuerConfig, Listed, ListenerConfig, LogFormat,
+    PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig,
     issuer::{RawIssuer, issuers},
+    ledger::{RawLedger, ledger},
     limits::{RawLimits, limits},
     upstream::RawUpstream,
 };
@@ -47,27 +46,6 @@ pub(super) struct RawConfig {
     watch: WatchConfig,
     #[serde(default)]
     log: RawLog,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawLedger {
-    directory: PathBuf,
-    durability: Durability,
-    checkpoint_every: NonZeroU64,
-    #[serde(with = "humantime_serde")]
-    checkpoint_interval: Duration,
-}
-
-impl Default for RawLedger {
-    fn default() -> Self {
-        Self {
-            directory: PathBuf::from("ledger"),
-            durability: Durability::default(),
-            checkpoint_every: NonZeroU64::new(1_000).unwrap_or(NonZeroU64::MIN),
-            checkpoint_interval: Duration::from_secs(10),
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -177,6 +155,7 @@ impl RawConfig {
         let upstream = self.upstream.resolve(folder, &mut problems);
         origins("answers.elicitation_origins", &self.answers.elicitation_origins, &mut problems);
         let limits = limits(self.limits, &mut problems);
+        let ledger = ledger(self.ledger, folder, &mut problems);
         let admin = self.admin.map(|raw| admin(raw, folder, &mut problems));
         let policies = policies(self.policies, folder, &mut problems);
         let told = |yes| {
@@ -204,16 +183,7 @@ impl RawConfig {
                 },
                 limits,
                 admin,
-                ledger: LedgerConfig {
-                    directory: folder.join(self.ledger.directory),
-                    durability: self.ledger.durability,
-                    checkpoint_every: self.ledger.checkpoint_every,
-                    // Not all the time, if somebody asks for none.
-                    checkpoint_interval: self
-                        .ledger
-                        .checkpoint_interval
-                        .max(Duration::from_millis(100)),
-                },
+                ledger,
                 watch: self.watch,
                 log_format: self.log.format,
             }),

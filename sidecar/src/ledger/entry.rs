@@ -16,6 +16,7 @@ use super::{
     Decision, DecisionRecord,
     merkle::{Hash, hash, leaf_hash},
     outcome::OutcomeRecord,
+    retention::{Expired, Why},
 };
 use crate::watch::{About, Finding, Severity};
 
@@ -139,6 +140,18 @@ struct FindingLeaf<'a> {
     commitment: String,
 }
 
+/// What is in the tree of a segment that was removed.
+#[derive(Serialize)]
+struct RemovalLeaf {
+    kind: &'static str,
+    at: Timestamp,
+    segment: String,
+    first: u64,
+    last: u64,
+    why: Why,
+    commitment: String,
+}
+
 impl Entry {
     /// Of a decision.
     pub(crate) fn of(record: &DecisionRecord) -> Self {
@@ -214,6 +227,21 @@ impl Entry {
         Self::new(None, &leaf, personal)
     }
 
+    /// Of a segment that is about to be removed.
+    pub(super) fn of_removal(expired: &Expired, at: Timestamp) -> Self {
+        let personal = Personal::of(&json!({}));
+        let leaf = RemovalLeaf {
+            kind: REMOVAL,
+            at,
+            segment: expired.segment.name(),
+            first: expired.segment.first,
+            last: expired.end.saturating_sub(1),
+            why: expired.why,
+            commitment: personal.commitment(),
+        };
+        Self::new(None, &leaf, personal)
+    }
+
     fn new(request_id: Option<Uuid>, leaf: &impl Serialize, personal: Personal) -> Self {
         // Records hold nothing that JSON could not; if one did, its leaf would be seen to be empty.
         let text = serde_json::to_string(leaf).unwrap_or_else(|_| "{}".to_owned());
@@ -278,6 +306,17 @@ impl Placed {
         }
     }
 
+    /// The number of the last entry of which it says that they were removed.
+    pub(crate) fn removed_up_to(&self) -> Option<u64> {
+        // Most entries are none of these, and need not be read to know it.
+        if !self.leaf.contains(REMOVAL) {
+            return None;
+        }
+        let leaf: Value = serde_json::from_str(&self.leaf).ok()?;
+        leaf.get("kind").filter(|kind| **kind == REMOVAL)?;
+        leaf.get("last").and_then(Value::as_u64)
+    }
+
     /// Whether whom it was about has been erased.
     pub(crate) fn is_erased(&self) -> bool {
         self.personal.is_none()
@@ -294,6 +333,8 @@ impl Placed {
 }
 
 const SALT_BYTES: usize = 16;
+/// The kind of an entry about entries that are gone.
+const REMOVAL: &str = "removal";
 
 #[cfg(test)]
 mod tests {

@@ -38,6 +38,17 @@ impl Tree {
         tree
     }
 
+    /// The tree of so many leaves that is made of these full trees; `None` of any other number of them.
+    pub(crate) fn resumed(size: u64, full: Vec<Hash>) -> Option<Self> {
+        let fits = usize::try_from(size.count_ones()).is_ok_and(|count| count == full.len());
+        fits.then_some(Self { size, full })
+    }
+
+    /// The roots of the full trees that it is made of, the largest first.
+    pub(crate) fn full(&self) -> &[Hash] {
+        &self.full
+    }
+
     /// The number of its leaves.
     pub(crate) fn size(&self) -> u64 {
         self.size
@@ -64,26 +75,112 @@ impl Tree {
     }
 }
 
-/// How a leaf leads to the root of the tree over all of `leaves`: the hashes beside its way up
-/// (RFC 9162 section 2.1.3.1). `None` when there is no such leaf.
-pub(crate) fn inclusion_proof(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
-    if index >= leaves.len() {
-        return None;
+/// The leaves of a tree from some number on, and the tree over those before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Leaves {
+    before: Tree,
+    known: Vec<Hash>,
+}
+
+impl Leaves {
+    pub(crate) fn new(before: Tree, known: Vec<Hash>) -> Self {
+        Self { before, known }
     }
-    let (mut rest, mut index, mut proof) = (leaves, index, Vec::new());
-    while rest.len() > 1 {
-        let (left, right) = rest.split_at(largest_power_below(rest.len()));
-        if index < left.len() {
-            proof.push(Tree::over(right).root());
-            rest = left;
-        } else {
-            proof.push(Tree::over(left).root());
-            index -= left.len();
-            rest = right;
+
+    /// The root of the tree over the first so many; `None` of more than there are, or of fewer than
+    /// are before those that are known.
+    pub(crate) fn root_of(&self, size: u64) -> Option<Hash> {
+        let known = self.known(self.before.size, size)?;
+        let mut tree = self.before.clone();
+        known.iter().for_each(|leaf| tree.push(*leaf));
+        Some(tree.root())
+    }
+
+    fn known(&self, from: u64, to: u64) -> Option<&[Hash]> {
+        let index = |number: u64| usize::try_from(number.checked_sub(self.before.size)?).ok();
+        self.known.get(index(from)?..index(to)?)
+    }
+
+    /// The root of the tree over these, which stand in the tree as a tree of their own.
+    fn root(&self, from: u64, to: u64) -> Option<Hash> {
+        if from >= self.before.size {
+            return Some(Tree::over(self.known(from, to)?).root());
         }
+        if let Some(full) = self.full_before(from, to) {
+            return Some(full);
+        }
+        let middle = from + largest_power_below(to - from);
+        // Of one leaf before those that are known there is nothing to be put together.
+        let is_made_of_parts = to - from > 1 && to > self.before.size;
+        let (left, right) = (from..middle, middle..to);
+        is_made_of_parts.then_some(())?;
+        Some(node_hash(&self.root(left.start, left.end)?, &self.root(right.start, right.end)?))
     }
-    proof.reverse();
-    Some(proof)
+
+    /// The full tree before those that are known that is over just these.
+    fn full_before(&self, from: u64, to: u64) -> Option<Hash> {
+        let mut start = 0;
+        for (bit, root) in bits_of(self.before.size).zip(&self.before.full) {
+            let end = start + bit;
+            if (start, end) == (from, to) {
+                return Some(*root);
+            }
+            start = end;
+        }
+        None
+    }
+
+    /// How a leaf leads to the root of the tree over the first `size`: the hashes beside its way up
+    /// (RFC 9162 section 2.1.3.1). `None` when it is not among those that are known.
+    pub(crate) fn inclusion_proof(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
+        self.known(index, index + 1)?;
+        let (mut from, mut to, mut proof) = (0, size, Vec::new());
+        if index >= size {
+            return None;
+        }
+        while to - from > 1 {
+            let middle = from + largest_power_below(to - from);
+            if index < middle {
+                proof.push(self.root(middle, to)?);
+                to = middle;
+            } else {
+                proof.push(self.root(from, middle)?);
+                from = middle;
+            }
+        }
+        proof.reverse();
+        Some(proof)
+    }
+
+    /// How the tree over the first `earlier` leads to the tree over the first `size` (RFC 9162
+    /// section 2.1.4.1). `None` when it is empty, larger, or of leaves that are not known.
+    pub(crate) fn consistency_proof(&self, earlier: u64, size: u64) -> Option<Vec<Hash>> {
+        if earlier == 0 || earlier > size {
+            return None;
+        }
+        let (mut from, mut to, mut proof, mut is_whole) = (0, size, Vec::new(), true);
+        while earlier < to {
+            let middle = from + largest_power_below(to - from);
+            if earlier <= middle {
+                proof.push(self.root(middle, to)?);
+                to = middle;
+            } else {
+                proof.push(self.root(from, middle)?);
+                from = middle;
+                is_whole = false;
+            }
+        }
+        if !is_whole {
+            proof.push(self.root(from, to)?);
+        }
+        proof.reverse();
+        Some(proof)
+    }
+}
+
+/// The powers of two that a number is made of, the largest first.
+fn bits_of(number: u64) -> impl Iterator<Item = u64> {
+    (0..u64::BITS).rev().map(|bit| 1 << bit).filter(move |bit| number & bit != 0)
 }
 
 /// Whether `proof` leads from a leaf to the root of a tree of this size (RFC 9162 section 2.1.3.2).
@@ -109,32 +206,6 @@ pub(crate) fn is_included(leaf: Hash, index: u64, size: u64, proof: &[Hash], roo
         last /= 2;
     }
     last == 0 && hash == *root
-}
-
-/// How the tree over the first `size` of `leaves` leads to the tree over all of them (RFC 9162
-/// section 2.1.4.1). `None` when it is empty or larger.
-pub(crate) fn consistency_proof(leaves: &[Hash], size: usize) -> Option<Vec<Hash>> {
-    if size == 0 || size > leaves.len() {
-        return None;
-    }
-    let (mut rest, mut size, mut proof, mut is_whole) = (leaves, size, Vec::new(), true);
-    while size < rest.len() {
-        let (left, right) = rest.split_at(largest_power_below(rest.len()));
-        if size <= left.len() {
-            proof.push(Tree::over(right).root());
-            rest = left;
-        } else {
-            proof.push(Tree::over(left).root());
-            size -= left.len();
-            rest = right;
-            is_whole = false;
-        }
-    }
-    if !is_whole {
-        proof.push(Tree::over(rest).root());
-    }
-    proof.reverse();
-    Some(proof)
 }
 
 /// Whether `proof` shows that a tree of the first size and root has grown to one of the second
@@ -180,7 +251,7 @@ pub(crate) fn is_consistent(
 }
 
 /// Of more than one.
-fn largest_power_below(size: usize) -> usize {
+fn largest_power_below(size: u64) -> u64 {
     size.next_power_of_two() / 2
 }
 
@@ -224,12 +295,21 @@ mod tests {
     proptest! {
         #[test]
         fn a_leaf_is_proved_to_be_in_its_tree_and_in_no_other(
-            (size, index) in (1_usize..200).prop_flat_map(|size| (Just(size), 0..size)),
+            (size, before, index) in (1_usize..200)
+                .prop_flat_map(|size| (Just(size), 0..size))
+                .prop_flat_map(|(size, before)| (Just(size), Just(before), before..size)),
+            more in 0_usize..20,
             broken in any::<prop::sample::Index>(),
         ) {
-            let leaves = leaves(size);
-            let (root, proof) = (Tree::over(&leaves).root(), inclusion_proof(&leaves, index).unwrap());
+            let all = self::leaves(size + more);
+            let leaves = &all[..size];
+            // Of those before some are not known any more.
+            let rest = Leaves::new(Tree::over(&all[..before]), all[before..].to_vec());
+            let root = Tree::over(leaves).root();
             let (size, index) = (size as u64, index as u64);
+            prop_assert_eq!(rest.root_of(size), Some(root));
+            prop_assert_eq!(rest.inclusion_proof(size + more as u64, size + more as u64), None);
+            let proof = rest.inclusion_proof(index, size).unwrap();
             let leaf = leaves[index as usize];
             prop_assert!(is_included(leaf, index, size, &proof, &root));
             prop_assert!(!is_included(leaf_hash(b"x"), index, size, &proof, &root));
@@ -248,12 +328,15 @@ mod tests {
 
         #[test]
         fn a_tree_is_proved_to_have_grown(
-            (second, first) in (1_usize..200).prop_flat_map(|size| (Just(size), 1..=size)),
+            (second, first, before) in (1_usize..200)
+                .prop_flat_map(|size| (Just(size), 1..=size))
+                .prop_flat_map(|(size, first)| (Just(size), Just(first), 0..=first)),
         ) {
             let leaves = leaves(second);
+            let rest = Leaves::new(Tree::over(&leaves[..before]), leaves[before..].to_vec());
             let (before, after) = (Tree::over(&leaves[..first]).root(), Tree::over(&leaves).root());
-            let proof = consistency_proof(&leaves, first).unwrap();
             let (first, second) = (first as u64, second as u64);
+            let proof = rest.consistency_proof(first, second).unwrap();
             prop_assert!(is_consistent((first, &before), (second, &after), &proof));
             let other = leaf_hash(b"x");
             prop_assert!(!is_consistent((first, &other), (second, &after), &proof));

@@ -17,6 +17,8 @@ use super::{
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Verification {
     pub(crate) entries: u64,
+    /// How many stood before them and were removed for their age or size, which is on record.
+    pub(crate) removed: u64,
     /// Of how many nobody can say any more about whom they were.
     pub(crate) erased: u64,
     /// Signed checkpoints that are right.
@@ -72,10 +74,17 @@ pub(crate) async fn verify(
     mut progress: impl FnMut(u64),
 ) -> Result<Verification, sqlx::Error> {
     let mut found = Verification::default();
-    found.faults.extend(reader.damage().await?.map(|what| Fault::Damaged { what }));
+    found.faults.extend(reader.damage().await?.into_iter().map(|what| Fault::Damaged { what }));
     // Read before the entries: what is signed meanwhile is about entries not looked at.
     let mut signed = believed(&reader.notes().await?, verifier, &mut found.faults);
-    let mut tree = Tree::default();
+    let mut tree = reader.beginning().await?.before;
+    let first = tree.size();
+    // What was signed of entries that are gone cannot be held against anything.
+    signed = signed.split_off(&first);
+    if first > 0 && !signed.contains_key(&first) {
+        found.faults.push(Fault::NotAsSigned { after: 0, up_to: first });
+    }
+    compare(&tree, &mut signed, &mut found);
     loop {
         let next = i64::try_from(tree.size()).unwrap_or(i64::MAX);
         let page = reader.from(next, PAGE).await?;
@@ -91,6 +100,12 @@ pub(crate) async fn verify(
     let end = i64::try_from(tree.size()).unwrap_or(i64::MAX);
     if let Some(last) = signed.keys().next_back().and_then(|size| i64::try_from(*size).ok()) {
         found.faults.push(Fault::Removed { first: end, last: last - 1 });
+    }
+    if found.removed < first {
+        found.faults.push(Fault::Removed {
+            first: i64::try_from(found.removed).unwrap_or(i64::MAX),
+            last: i64::try_from(first - 1).unwrap_or(i64::MAX),
+        });
     }
     found.root = HEXLOWER.encode(&tree.root());
     Ok(found)
@@ -128,6 +143,8 @@ fn look(entry: &Placed, tree: &mut Tree, found: &mut Verification) {
     }
     tree.push(Hash::try_from(entry.hash.as_slice()).unwrap_or_default());
     found.entries += 1;
+    let removed = entry.removed_up_to().map_or(0, |last| last + 1);
+    found.removed = found.removed.max(removed);
     found.erased += u64::from(entry.is_erased());
 }
 

@@ -1,6 +1,8 @@
 //! Writes entries in groups: whoever waits while one group is written is in the next.
 
-use std::{fs::File, io::Write as _, path::PathBuf, time::Duration};
+use std::{fs::File, io::Write as _, time::Duration};
+
+use jiff::Timestamp;
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -10,6 +12,8 @@ use tokio::{
 use super::{
     checkpoint::Signer,
     entry::Entry,
+    last_store,
+    retention::expired,
     store::{MAX_GROUP, Store},
 };
 use crate::config::LedgerConfig;
@@ -37,7 +41,8 @@ struct Writing {
     store: Option<Store>,
     signer: Signer,
     config: LedgerConfig,
-    file: PathBuf,
+    /// When it was looked last what is to be kept no longer.
+    tidied: Option<Instant>,
     /// The size of the tree at the last checkpoint, and when that was.
     signed: (u64, Instant),
     /// Keeps others out.
@@ -46,16 +51,11 @@ struct Writing {
 
 impl Writer {
     /// Starts writing to a store.
-    pub(super) fn start(
-        store: Store,
-        signer: Signer,
-        file: PathBuf,
-        config: LedgerConfig,
-        held: File,
-    ) -> Self {
+    pub(super) fn start(store: Store, signer: Signer, config: LedgerConfig, held: File) -> Self {
         let (entries, waiting) = mpsc::channel(MAX_WAITING);
         let signed = (store.tree().size(), Instant::now());
-        let writing = Writing { store: Some(store), signer, config, file, signed, _held: held };
+        let writing =
+            Writing { store: Some(store), signer, config, tidied: None, signed, _held: held };
         tokio::spawn(writing.write(waiting));
         Self { entries }
     }
@@ -95,9 +95,17 @@ impl Writing {
                 }
                 () = tokio::time::sleep_until(until) => {}
             }
-            self.sign_if_due().await;
+            if self.is_time_to_sign() {
+                self.sign().await;
+                self.seal_if_due().await;
+                self.remove_expired().await;
+            }
         }
         self.sign().await;
+        self.close().await;
+    }
+
+    async fn close(&mut self) {
         if let Some(store) = self.store.take()
             && let Err(error) = store.close().await
         {
@@ -126,7 +134,7 @@ impl Writing {
     /// The store, opened anew after it failed.
     async fn store(&mut self) -> Option<&mut Store> {
         if self.store.is_none() {
-            match Store::open(&self.file, self.config.durability).await {
+            match last_store(&self.config, &self.signer.verifier()).await {
                 Ok(store) => {
                     tracing::info!("the ledger can be written again");
                     self.store = Some(store);
@@ -137,12 +145,67 @@ impl Writing {
         self.store.as_mut()
     }
 
-    async fn sign_if_due(&mut self) {
-        let Some(store) = &self.store else { return };
+    fn is_time_to_sign(&self) -> bool {
+        let Some(store) = &self.store else { return false };
         let new = store.tree().size() - self.signed.0.min(store.tree().size());
         let late = self.signed.1.elapsed() >= self.config.checkpoint_interval;
-        if new >= self.config.checkpoint_every.get() || late {
-            self.sign().await;
+        new >= self.config.checkpoint_every.get() || late
+    }
+
+    /// Begins another segment when this one is large or old. What is sealed is signed.
+    async fn seal_if_due(&mut self) {
+        let Some(store) = &self.store else { return };
+        let Some(began) = store.began() else { return };
+        let age = Timestamp::now().duration_since(began).unsigned_abs();
+        let is_due =
+            store.bytes() >= self.config.segment_bytes.get() || age >= self.config.segment_age;
+        if !is_due || self.signed.0 != store.tree().size() {
+            return;
+        }
+        let (tree, size) = (store.tree().clone(), store.tree().size());
+        let note = self.signer.note(&tree);
+        self.close().await;
+        let (directory, durability) = (&self.config.directory, self.config.durability);
+        match Store::begin(directory, durability, tree, Some(&note)).await {
+            Ok(store) => {
+                tracing::info!(entries = size, "a segment of the ledger is sealed");
+                self.store = Some(store);
+                self.tidied = None;
+            }
+            // The one that was to be sealed is gone on with.
+            Err(error) => tracing::error!(%error, "no segment of the ledger was begun"),
+        }
+    }
+
+    /// Removes what is to be kept no longer, once that is on record.
+    async fn remove_expired(&mut self) {
+        if self.tidied.is_some_and(|tidied| tidied.elapsed() < TIDY_EVERY) {
+            return;
+        }
+        self.tidied = Some(Instant::now());
+        let Some(store) = &mut self.store else { return };
+        let (directory, now) = (&self.config.directory, Timestamp::now());
+        let expired = match expired(directory, self.config.retention, now).await {
+            Ok(expired) => expired,
+            Err(error) => {
+                return tracing::error!(%error, "what the ledger keeps no longer is not known");
+            }
+        };
+        for expired in expired {
+            let name = expired.segment.name();
+            if let Err(error) = store.append(vec![Entry::of_removal(&expired, now)]).await {
+                tracing::error!(%error, name, "a segment stays: its removal is not on record");
+                self.store = None;
+                return;
+            }
+            match expired.segment.remove() {
+                Ok(()) => {
+                    tracing::info!(name, why = ?expired.why, "a segment of the ledger is removed")
+                }
+                Err(error) => {
+                    tracing::error!(%error, name, "a segment of the ledger was not removed")
+                }
+            }
         }
     }
 
@@ -207,5 +270,6 @@ pub(crate) const CHECKPOINTS: &str = "checkpoints.txt";
 const MAX_WAITING: usize = 8 * MAX_GROUP;
 /// How long an outcome may wait for a decision to be written with.
 const COMPANY: Duration = Duration::from_millis(10);
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// Longer than a disk hesitates.
 const PATIENCE: Duration = Duration::from_secs(10);

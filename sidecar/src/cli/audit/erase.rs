@@ -44,8 +44,8 @@ pub(super) async fn erase(
         }));
     }
     if arguments.yes {
-        let mut eraser = Eraser::open(&directory).await.map_err(|e| e.to_string())?;
-        eraser.erase(&found).await.map_err(unreadable)?;
+        let mut eraser = Eraser::open(&directory).map_err(|e| e.to_string())?;
+        eraser.erase(&found).await.map_err(|e| e.to_string())?;
     }
     if ledger.json {
         report::json(&json!({ "entries": found.len(), "erased": arguments.yes }));

@@ -12,7 +12,7 @@ use crate::{
     ledger::{
         checkpoint::Verifier,
         entry::Placed,
-        merkle::{Hash, Tree, consistency_proof, inclusion_proof, is_consistent, is_included},
+        merkle::{Hash, Leaves, is_consistent, is_included},
         reader::Reader,
     },
 };
@@ -57,7 +57,7 @@ enum Checkable {
 pub(super) async fn prove_growth(ledger: &LedgerOptions, since: u64) -> Result<ExitCode, String> {
     let directory = ledger.directory()?;
     let mut reader = Reader::open(&directory).await.map_err(|e| e.to_string())?;
-    let hashes = reader.hashes().await.map_err(unreadable)?;
+    let leaves = reader.leaves().await.map_err(unreadable)?;
     let notes = reader.notes().await.map_err(unreadable)?;
     let origin = notes.first().and_then(|note| note.lines().next());
     let verifier = ledger.verifier(&directory, origin)?;
@@ -68,9 +68,9 @@ pub(super) async fn prove_growth(ledger: &LedgerOptions, since: u64) -> Result<E
         format!("no checkpoint of {since} entries was signed; `audit verify` and `checkpoints.txt` know the sizes")
     })?;
     let to = signed.last().ok_or("no checkpoint was signed yet")?;
-    let size = |size: u64| usize::try_from(size).map_err(|e| e.to_string());
-    let leaves = hashes.get(..size(to.0)?).ok_or("entries that were signed are missing")?;
-    let path = consistency_proof(leaves, size(since)?).ok_or("there is nothing to prove")?;
+    let path = leaves.consistency_proof(since, to.0).ok_or(
+        "there is nothing to prove: some of these entries are missing, or were removed for their age",
+    )?;
     let path = path.iter().map(|hash| HEXLOWER.encode(hash)).collect();
     report::json(&Growth { from: from.1.clone(), to: to.1.clone(), path });
     Ok(ExitCode::SUCCESS)
@@ -83,13 +83,13 @@ pub(super) async fn prove(ledger: &LedgerOptions, request: &str) -> Result<ExitC
     if entries.is_empty() {
         return Err(format!("there is no request `{request}` on record"));
     }
-    let hashes = reader.hashes().await.map_err(unreadable)?;
+    let leaves = reader.leaves().await.map_err(unreadable)?;
     let notes = reader.notes().await.map_err(unreadable)?;
     let origin = notes.first().and_then(|note| note.lines().next());
     let verifier = ledger.verifier(&directory, origin)?;
     let mut proofs = Vec::new();
     for entry in entries {
-        proofs.push(proof_of(entry, &hashes, &notes, &verifier)?);
+        proofs.push(proof_of(entry, &leaves, &notes, &verifier)?);
     }
     report::json(&proofs);
     Ok(ExitCode::SUCCESS)
@@ -97,30 +97,26 @@ pub(super) async fn prove(ledger: &LedgerOptions, request: &str) -> Result<ExitC
 
 fn proof_of(
     entry: Placed,
-    hashes: &[Hash],
+    leaves: &Leaves,
     notes: &[String],
     verifier: &Verifier,
 ) -> Result<Proof, String> {
     entry.require_unaltered().map_err(|altered| format!("entry {}: {altered}", entry.seq))?;
-    let index = usize::try_from(entry.seq).map_err(|e| e.to_string())?;
-    let covers = |note: &&String| {
-        verifier.open(note).is_ok_and(|checkpoint| {
-            let size = usize::try_from(checkpoint.size).unwrap_or(usize::MAX);
-            size > index
-                && hashes.get(..size).is_some_and(|all| Tree::over(all).root() == checkpoint.root)
-        })
+    let index = u64::try_from(entry.seq).map_err(|e| e.to_string())?;
+    let signed = |note: &str| {
+        let signed = verifier.open(note).ok().filter(|signed| signed.size > index)?;
+        (leaves.root_of(signed.size) == Some(signed.root)).then_some(signed.size)
     };
-    let note = notes.iter().find(covers).ok_or_else(|| {
+    let covering = notes.iter().find_map(|note| Some((note, signed(note)?)));
+    let (note, size) = covering.ok_or_else(|| {
         format!("entry {index} is in no signed checkpoint yet: try again in some seconds")
     })?;
-    let size = verifier.open(note).map_err(|e| e.to_string())?.size;
-    let size = usize::try_from(size).map_err(|e| e.to_string())?;
-    let path = hashes.get(..size).and_then(|all| inclusion_proof(all, index)).unwrap_or_default();
+    let path = leaves.inclusion_proof(index, size).unwrap_or_default();
     Ok(Proof {
         leaf: entry.leaf,
         salt: entry.salt.as_deref().map(|salt| HEXLOWER.encode(salt)),
         personal: entry.personal,
-        index: u64::try_from(index).unwrap_or(u64::MAX),
+        index,
         path: path.iter().map(|hash| HEXLOWER.encode(hash)).collect(),
         checkpoint: note.clone(),
     })

@@ -52,6 +52,12 @@ pub(super) async fn verify(ledger: &LedgerOptions) -> Result<ExitCode, String> {
             found.checkpoints,
             found.signed
         );
+        if found.removed > 0 {
+            anstream::println!(
+                "{} entries before them were removed, as was configured and is on record",
+                found.removed
+            );
+        }
         let key = key.as_deref().unwrap_or("(nothing is signed yet)");
         anstream::println!("root {}\nkey  {key}", found.root);
     }
