@@ -9,6 +9,7 @@ mod annotations;
 mod arguments;
 mod compile;
 mod context;
+mod digests;
 pub(crate) mod example;
 pub(crate) mod explain;
 mod facts;
@@ -44,12 +45,13 @@ use crate::{
     token::Claims,
 };
 use access::AccessRequest;
+pub(crate) use digests::Digests;
 use listing::Visibility;
 pub(crate) use pins::Lock;
-pub(crate) use policies::{Policies, PolicyStatus};
+pub(crate) use policies::{Policies, PolicyStatus, Summary};
 use subject::Principal;
 
-pub(crate) use annotations::{Obligations, RateLimit};
+pub(crate) use annotations::{AuditLevel, Obligations, RateLimit};
 pub(crate) use arguments::Misfit;
 pub(crate) use context::Circumstances;
 pub(crate) use history::Histories;

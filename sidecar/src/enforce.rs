@@ -108,7 +108,7 @@ async fn decide_then_forward(
     let tool = message.called_tool().map(str::to_owned);
     let decided =
         policies.authorize(&Asker { claims: &claims, circumstances: &circumstances }, message);
-    record.decided_under(policies.version(), decided.shadow);
+    record.decided_under(policies.summary(), decided.shadow);
     if policies.read_history() {
         circumstances.note(decided.outcome.is_ok(), tool.as_deref());
     }
@@ -123,7 +123,7 @@ async fn decide_then_forward(
     let revision = Revision::of(enforcer, asked_by, &authorized, record.request_id());
     let outlives_its_caller = revision.outlives_its_caller();
     let gate = Arc::clone(enforcer);
-    let mut outcome = enforcer.ledger.outcome_of(record.request_id());
+    let mut outcome = record.outcome();
     let answered = async move {
         let answered = async {
             let response = gate.upstream.forward(authorized, &claims).await?;

@@ -7,6 +7,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod entry;
 pub(crate) mod eraser;
+mod kept;
 pub(crate) mod merkle;
 mod outcome;
 pub(crate) mod reader;
@@ -25,8 +26,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use tokio::sync::broadcast;
-use uuid::Uuid;
 
 pub use checkpoint::UnusableLedgerKey;
 pub(crate) use record::OpenRecord;
@@ -34,13 +36,13 @@ pub use record::{Decision, DecisionRecord};
 pub use store::UnusableLedger;
 
 use crate::{
+    authz::Summary,
     config::LedgerConfig,
     watch::{Finding, Watch, WatchConfig},
 };
 use checkpoint::{Signer, Verifier};
 use entry::Entry;
 use merkle::Tree;
-use outcome::OpenOutcome;
 use segments::segments;
 use store::Store;
 pub(crate) use writer::CHECKPOINTS;
@@ -52,6 +54,8 @@ pub(crate) struct Ledger {
     subscribers: broadcast::Sender<Arc<DecisionRecord>>,
     /// Nothing until it is opened.
     writer: Arc<OnceLock<Writer>>,
+    /// The last version of the policies of which it is on record what it is.
+    announced: Arc<ArcSwapOption<String>>,
     /// Looks at every record.
     watch: Arc<Watch>,
 }
@@ -79,7 +83,12 @@ impl Ledger {
     /// A ledger that keeps nothing until it is opened.
     pub(crate) fn new(watch: WatchConfig) -> Self {
         let subscribers = broadcast::Sender::new(SUBSCRIBER_BACKLOG);
-        Self { subscribers, writer: Arc::default(), watch: Arc::new(Watch::new(watch)) }
+        Self {
+            subscribers,
+            writer: Arc::default(),
+            announced: Arc::default(),
+            watch: Arc::new(Watch::new(watch)),
+        }
     }
 
     /// Opens the files of the gate that is known as `origin`, or begins them.
@@ -100,30 +109,31 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts a record into the file.
-    async fn keep(&self, record: &DecisionRecord) -> Result<(), NotWritten> {
+    /// Puts an entry into the file.
+    async fn keep(&self, entry: Entry) -> Result<(), NotWritten> {
         match self.writer.get() {
-            Some(writer) => writer.append(Entry::of(record)).await,
+            Some(writer) => writer.append(entry).await,
             None => Ok(()),
         }
     }
 
-    /// What comes of a permitted request, from now on.
-    pub(crate) fn outcome_of(&self, request_id: Uuid) -> OpenOutcome {
-        OpenOutcome::new(self.clone(), request_id)
-    }
-
-    /// Puts an outcome into the file.
-    fn close_soon(&self, outcome: Entry) {
+    /// The same when nobody waits for it.
+    fn append_soon(&self, entry: Entry) {
         if let Some(writer) = self.writer.get() {
-            writer.append_soon(outcome);
+            // It says itself what it loses.
+            let _lost = writer.append_soon(entry);
         }
     }
 
-    /// The same for a caller that has gone.
-    fn keep_soon(&self, record: &DecisionRecord) {
-        if let Some(writer) = self.writer.get() {
-            writer.append_soon(Entry::of(record));
+    /// Puts on record what a version of the policies is, before the first decision under it.
+    pub(crate) fn announce(&self, policies: &Summary) {
+        let Some(writer) = self.writer.get() else { return };
+        let known = self.announced.load();
+        if known.as_ref().is_some_and(|known| **known == policies.version) {
+            return;
+        }
+        if writer.append_soon(Entry::of_policies(policies, Timestamp::now())) {
+            self.announced.store(Some(Arc::new(policies.version.clone())));
         }
     }
 
@@ -183,9 +193,7 @@ impl Ledger {
             },
             "{}", finding.explanation
         );
-        if let Some(writer) = self.writer.get() {
-            writer.append_soon(Entry::of_finding(finding));
-        }
+        self.append_soon(Entry::of_finding(finding));
     }
 }
 

@@ -134,6 +134,7 @@ impl Gate {
         let gate = Self::assemble(config)?;
         gate.fetch_keys().await?;
         gate.enforcer.ledger.open(&config.ledger, &config.resource.origin()).await?;
+        gate.enforcer.ledger.announce(gate.enforcer.policies.current().summary());
         Ok(gate)
     }
 

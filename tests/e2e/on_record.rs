@@ -112,6 +112,57 @@ async fn a_proof_is_checked_without_the_ledger_and_without_the_gate() {
     stack.finish().await;
 }
 
+/// What `@audit("full")` asks for is beside the tree, and goes with whom it was about.
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_and_results_are_kept_where_a_policy_says_so_and_can_be_erased() {
+    let full = "@id(\"all-on-record\") @audit(\"full\")\n\
+        permit (principal, action == Mcp::Action::\"get_customer_info\", resource);\n";
+    let stack = Stack::with().settings(QUICK).policy_file("on-record.cedar", full).start().await;
+    let caller = stack.caller("customer:read");
+    let reply = caller.call("get_customer_info", json!({ "customer_id": "ABC123" })).await;
+    let id = reply.headers["x-request-id"].to_str().unwrap();
+    let ticket =
+        json!({ "customer_id": "ABC123", "subject": "s", "description": "d", "priority": "low" });
+    caller.refused_call("create_support_ticket", ticket).await;
+    all_signed(&stack).await;
+
+    let shown = audit_json(&stack, &["show", id]);
+    let (decision, outcome) = (&shown["entries"][0], &shown["entries"][1]);
+    let arguments = decision["arguments"].as_str().unwrap_or_default();
+    assert_eq!(
+        serde_json::from_str::<Value>(arguments).unwrap(),
+        json!({ "customer_id": "ABC123" })
+    );
+    assert_eq!(outcome["result"].as_str(), Some(reply.body.as_str()), "{outcome}");
+    // Of what was refused nothing says that it may be kept.
+    let denied = audit_json(&stack, &["query", "--decision", "deny"]);
+    assert_eq!(denied["entries"][0].get("arguments"), None, "{denied}");
+
+    // Which policies those were is on record before them.
+    let first = audit_json(&stack, &["query", "--kind", "policies"]);
+    let version = &first["entries"][0];
+    assert_eq!(version["policy_version"], decision["policy_version"], "{first}");
+    let schema = std::fs::read(stack.home().join("policies/schema.cedarschema")).unwrap();
+    assert_eq!(version["digests"]["schema"], sha256_of(&schema));
+    assert!(version["seq"].as_u64() < decision["seq"].as_u64());
+
+    let principal = decision["principal"].as_str().unwrap();
+    let (code, told) = audit(&stack, &["erase", "--principal", principal, "--yes"]);
+    assert_eq!(code, Some(0), "{told}");
+    all_signed(&stack).await;
+    for file in std::fs::read_dir(stack.home().join("ledger")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let holds = |text: &str| bytes.windows(text.len()).any(|some| some == text.as_bytes());
+        assert!(!holds("ABC123") && !holds(principal));
+    }
+    stack.finish().await;
+}
+
+fn sha256_of(bytes: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn node_checks(key: &str, proof: &str) -> Option<Output> {
     let mut node = Command::new("node")
         .arg(repository().join("tests/foreign/check_proof.mjs"))

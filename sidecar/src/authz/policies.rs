@@ -6,9 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use aws_lc_rs::digest::{Context as Digest, SHA256};
 use cedar_policy::{Entities, EntityUid, PolicySet, Schema, SchemaFragment};
-use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 use super::{
@@ -16,6 +14,7 @@ use super::{
     arguments::ArgumentsSchema,
     compile,
     context::ContextShape,
+    digests::Digests,
     groups::Groups,
     issued_names::IssuedNames,
     pins::{Lock, Pins},
@@ -81,6 +80,7 @@ pub(crate) struct Summary {
     pub(crate) tools: usize,
     /// Of schema, policies, lock and entities together.
     pub(crate) version: String,
+    pub(crate) digests: Digests,
     /// What does not work as well as it might, in words.
     pub(crate) warnings: Vec<String>,
 }
@@ -117,7 +117,7 @@ impl ActionRules {
 
 /// Everything that was read, before it is put in order.
 struct Sources {
-    version: String,
+    digests: Digests,
     declared: Schema,
     namespace: Value,
     files: Vec<PolicyFile>,
@@ -155,11 +155,6 @@ impl Policies {
 
     pub(crate) fn summary(&self) -> &Summary {
         &self.summary
-    }
-
-    /// The hash that names this state of the files.
-    pub(crate) fn version(&self) -> &str {
-        &self.summary.version
     }
 
     /// What a command tells of it.
@@ -214,7 +209,8 @@ impl Policies {
             shadow: named().filter(|named| named.annotations.shadow).count(),
             files: sources.files.len(),
             tools: compiled.actions.values().filter(|rules| rules.calls_a_tool()).count(),
-            version: sources.version.clone(),
+            version: sources.digests.version(),
+            digests: sources.digests.clone(),
             warnings,
         };
         let tool = sources.namespace.pointer("/entityTypes/Tool");
@@ -282,8 +278,8 @@ impl Sources {
             .unwrap_or_default();
         problems.extend(invalid(&declared, &namespace, &policies));
         none_of(problems)?;
-        let version = version(&text, &policies, files);
-        Ok(Self { version, declared, namespace, files: policies, lock, groups })
+        let digests = Digests::of(&text, &policies, files);
+        Ok(Self { digests, declared, namespace, files: policies, lock, groups })
     }
 }
 
@@ -339,24 +335,6 @@ fn declares(names: &TypeNames<'_>, entity: &Value, attribute: &str) -> bool {
 
 fn helped(problems: Vec<Problem>, help: &str) -> Vec<Problem> {
     problems.into_iter().map(|problem| problem.help(help)).collect()
-}
-
-/// Names one state of the files: the first 16 digits of a SHA-256.
-fn version(schema: &str, policies: &[PolicyFile], files: &PolicyConfig) -> String {
-    let mut digest = Digest::new(&SHA256);
-    let mut add = |part: &[u8]| {
-        digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        digest.update(part);
-    };
-    add(schema.as_bytes());
-    for file in policies {
-        add(file.path.file_name().unwrap_or_default().as_encoded_bytes());
-        add(file.text.as_bytes());
-    }
-    for path in [&files.lock, &files.entities] {
-        add(&std::fs::read(path).unwrap_or_default());
-    }
-    HEXLOWER.encode(digest.finish().as_ref().get(..8).unwrap_or_default())
 }
 
 const NO_SCHEMA: &str = "`cedargate schema --write` makes one from what the server offers";

@@ -14,11 +14,15 @@ use uuid::Uuid;
 
 use super::{
     Decision, DecisionRecord,
+    kept::Kept,
     merkle::{Hash, hash, leaf_hash},
     outcome::OutcomeRecord,
     retention::{Expired, Why},
 };
-use crate::watch::{About, Finding, Severity};
+use crate::{
+    authz::{Digests, Summary},
+    watch::{About, Finding, Severity},
+};
 
 /// An entry but for its place.
 #[derive(Debug)]
@@ -111,6 +115,21 @@ struct Who<'a> {
     target: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arguments_digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<Kept>,
+}
+
+/// About whom an outcome is, and what they were sent.
+#[derive(Serialize)]
+struct Answered<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Kept>,
 }
 
 /// What is in the tree of an outcome, but for the digest, which can be guessed where there are few
@@ -140,6 +159,16 @@ struct FindingLeaf<'a> {
     commitment: String,
 }
 
+/// What is in the tree of policies that are in force from then on.
+#[derive(Serialize)]
+struct PoliciesLeaf<'a> {
+    kind: &'static str,
+    at: Timestamp,
+    policy_version: &'a str,
+    digests: &'a Digests,
+    commitment: String,
+}
+
 /// What is in the tree of a segment that was removed.
 #[derive(Serialize)]
 struct RemovalLeaf {
@@ -154,7 +183,7 @@ struct RemovalLeaf {
 
 impl Entry {
     /// Of a decision.
-    pub(crate) fn of(record: &DecisionRecord) -> Self {
+    pub(crate) fn of(record: &DecisionRecord, arguments: Option<String>) -> Self {
         let target = record.target.as_deref();
         let tool = target.filter(|_| record.calls_a_tool());
         let personal = Personal::of(&Who {
@@ -167,6 +196,7 @@ impl Entry {
             zone: record.zone.as_deref(),
             target: target.filter(|_| tool.is_none()),
             arguments_digest: record.arguments_digest.as_deref(),
+            arguments: arguments.map(Kept::from),
         });
         let leaf = DecisionLeaf {
             kind: "decision",
@@ -191,7 +221,12 @@ impl Entry {
 
     /// Of what came of a request.
     pub(super) fn of_outcome(record: &OutcomeRecord) -> Self {
-        let personal = Personal::of(&json!({ "result_digest": record.result_digest }));
+        let personal = Personal::of(&Answered {
+            subject: record.subject.as_deref(),
+            principal: record.principal.as_deref(),
+            result_digest: record.result_digest.as_deref(),
+            result: record.result.as_ref(),
+        });
         let leaf = OutcomeLeaf {
             kind: "outcome",
             at: record.at,
@@ -222,6 +257,19 @@ impl Entry {
             severity: finding.severity,
             expires: finding.expires,
             evidence: &finding.evidence,
+            commitment: personal.commitment(),
+        };
+        Self::new(None, &leaf, personal)
+    }
+
+    /// Of policies that are in force from now on.
+    pub(super) fn of_policies(policies: &Summary, at: Timestamp) -> Self {
+        let personal = Personal::of(&json!({}));
+        let leaf = PoliciesLeaf {
+            kind: "policies",
+            at,
+            policy_version: &policies.version,
+            digests: &policies.digests,
             commitment: personal.commitment(),
         };
         Self::new(None, &leaf, personal)
@@ -345,7 +393,7 @@ mod tests {
         record.subject = Some("alice".to_owned());
         record.method = Some("resources/read".to_owned());
         record.target = Some("customer://alice".to_owned());
-        Entry::of(&record).placed(7)
+        Entry::of(&record, None).placed(7)
     }
 
     #[test]

@@ -16,13 +16,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Ledger, entry::Entry};
-use crate::rejection::Rejection;
+use super::{DecisionRecord, Ledger, entry::Entry, kept::Kept};
+use crate::{authz::AuditLevel, rejection::Rejection};
 
 /// What came of a request.
 #[derive(Debug, Serialize)]
 pub(crate) struct OutcomeRecord {
     pub(super) request_id: Uuid,
+    pub(super) subject: Option<String>,
+    pub(super) principal: Option<String>,
     pub(super) at: Timestamp,
     /// `answered`, `broken-off` when the caller or the upstream left before the end, or the reason
     /// why the upstream's answer was not relayed.
@@ -33,6 +35,8 @@ pub(crate) struct OutcomeRecord {
     pub(super) bytes: u64,
     /// SHA-256 of that, in hexadecimal digits.
     pub(super) result_digest: Option<String>,
+    /// What the caller was sent, if the policy that permitted it wants it kept.
+    pub(super) result: Option<Kept>,
     /// From the decision to the end of the answer, in microseconds.
     pub(super) answered_after_us: u64,
 }
@@ -52,14 +56,17 @@ struct Followed {
 }
 
 impl OpenOutcome {
-    pub(super) fn new(ledger: Ledger, request_id: Uuid) -> Self {
+    pub(super) fn new(ledger: Ledger, of: &DecisionRecord, audit: AuditLevel) -> Self {
         let record = OutcomeRecord {
-            request_id,
+            request_id: of.request_id,
+            subject: of.subject.clone(),
+            principal: of.principal.clone(),
             at: Timestamp::now(),
             outcome: BROKEN_OFF,
             upstream_status: None,
             bytes: 0,
             result_digest: None,
+            result: (audit >= AuditLevel::Full).then(Kept::default),
             answered_after_us: 0,
         };
         Self { ledger, decided: Instant::now(), digest: Digest::new(&SHA256), record }
@@ -94,6 +101,9 @@ impl OpenOutcome {
 
     fn passed(&mut self, bytes: &Bytes) {
         self.digest.update(bytes);
+        if let Some(result) = &mut self.record.result {
+            result.add(bytes);
+        }
         self.record.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     }
 }
@@ -107,7 +117,7 @@ impl Drop for OpenOutcome {
             self.record.result_digest =
                 Some(HEXLOWER.encode(self.digest.clone().finish().as_ref()));
         }
-        self.ledger.close_soon(Entry::of_outcome(&self.record));
+        self.ledger.append_soon(Entry::of_outcome(&self.record));
     }
 }
 

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Ledger, writer::NotWritten};
+use super::{Ledger, entry::Entry, outcome::OpenOutcome, writer::NotWritten};
 use crate::{
-    authz::{Authorized, Circumstances, Shadow},
+    authz::{AuditLevel, Authorized, Circumstances, Shadow, Summary},
     message::{Envelope, Form, Message},
     rejection::{Asked, Rejection},
     token::Claims,
@@ -94,6 +94,9 @@ pub(crate) struct OpenRecord {
     ledger: Ledger,
     started: Instant,
     record: DecisionRecord,
+    /// The arguments as they are forwarded; they are kept when the policy that permits says so.
+    arguments: Option<String>,
+    audit: AuditLevel,
     asked: Asked,
     state: State,
 }
@@ -150,6 +153,8 @@ impl OpenRecord {
             ledger,
             started: Instant::now(),
             record: DecisionRecord::new(peer),
+            arguments: None,
+            audit: AuditLevel::NoneArgs,
             asked: Asked::default(),
             state: State::Open,
         }
@@ -193,11 +198,13 @@ impl OpenRecord {
         self.record.principal = Some(principal.to_owned());
         self.record.provider = circumstances.provider().map(str::to_owned);
         self.record.model = circumstances.model().map(str::to_owned);
-        self.record.arguments_digest = message.arguments().map(|arguments| {
+        if let Some(arguments) = message.arguments() {
             let mut written = Vec::with_capacity(256);
             arguments.write(&mut written);
-            HEXLOWER.encode(digest(&SHA256, &written).as_ref())
-        });
+            let of_them = HEXLOWER.encode(digest(&SHA256, &written).as_ref());
+            self.record.arguments_digest = Some(of_them);
+            self.arguments = String::from_utf8(written).ok();
+        }
     }
 
     pub(crate) fn envelope(&mut self, envelope: &Envelope) {
@@ -222,8 +229,9 @@ impl OpenRecord {
     }
 
     /// Notes which policies are asked, and what those in the shadow say.
-    pub(crate) fn decided_under(&mut self, version: &str, shadow: Option<Shadow>) {
-        self.record.policy_version = Some(version.to_owned());
+    pub(crate) fn decided_under(&mut self, policies: &Summary, shadow: Option<Shadow>) {
+        self.ledger.announce(policies);
+        self.record.policy_version = Some(policies.version.clone());
         if let Some(Shadow { policies, flips }) = shadow {
             self.record.shadow_policies = policies;
             self.record.shadow_flips = flips;
@@ -237,12 +245,18 @@ impl OpenRecord {
     ) -> Result<(), Rejection> {
         self.record.decision = Decision::Allow;
         self.record.policies = authorized.determining_policies().to_vec();
+        self.audit = authorized.obligations().audit.unwrap_or(AuditLevel::NoneArgs);
         self.write(PERMITTED).await.map_err(|NotWritten| {
             // It may be written yet, when it is too late.
-            let mut outcome = self.ledger.outcome_of(self.record.request_id);
+            let mut outcome = self.outcome();
             outcome.failed(&Rejection::LedgerUnavailable);
             Rejection::LedgerUnavailable
         })
+    }
+
+    /// What comes of it, once it is permitted.
+    pub(crate) fn outcome(&self) -> OpenOutcome {
+        OpenOutcome::new(self.ledger.clone(), &self.record, self.audit)
     }
 
     /// Puts a refusal on record, and yields what is answered. What goes wrong after a permitted
@@ -266,7 +280,8 @@ impl OpenRecord {
     async fn write(&mut self, reason: &'static str) -> Result<(), NotWritten> {
         self.close(reason);
         self.state = State::Sent;
-        let written = self.ledger.keep(&self.record).await;
+        let arguments = self.arguments.take().filter(|_| self.audit >= AuditLevel::Args);
+        let written = self.ledger.keep(Entry::of(&self.record, arguments)).await;
         if written.is_err() {
             self.record.decision = Decision::Deny;
             self.record.reason = Rejection::LedgerUnavailable.reason();
@@ -292,11 +307,11 @@ impl Drop for OpenRecord {
     fn drop(&mut self) {
         if self.state == State::Open {
             self.close(ABANDONED);
-            self.ledger.keep_soon(&self.record);
+            self.ledger.append_soon(Entry::of(&self.record, None));
         }
         if self.state == State::Sent && self.record.decision == Decision::Allow {
             // Whoever asked has gone before it was forwarded.
-            drop(self.ledger.outcome_of(self.record.request_id));
+            drop(self.outcome());
         }
         if self.state != State::Told {
             self.ledger.tell(&self.record);

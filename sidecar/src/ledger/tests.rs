@@ -338,7 +338,7 @@ async fn what_is_removed_added_or_moved_is_named() {
 async fn an_entry_that_is_made_anew_is_not_the_one_that_was_signed() {
     let home = tempfile::tempdir().unwrap();
     let verifier = kept(home.path(), 23).await;
-    let other = Entry::of(&DecisionRecord::new(([192, 0, 2, 9], 1).into())).placed(8);
+    let other = Entry::of(&DecisionRecord::new(([192, 0, 2, 9], 1).into()), None).placed(8);
     tamper(
         home.path(),
         &format!(

@@ -71,11 +71,13 @@ impl Writer {
         tokio::time::timeout(PATIENCE, appended).await.unwrap_or(Err(NotWritten))
     }
 
-    /// Appends an entry for which nobody waits.
-    pub(super) fn append_soon(&self, entry: Entry) {
-        if self.entries.try_send(Waiting { entry, written: None }).is_err() {
+    /// Appends an entry for which nobody waits; `false` when it is lost.
+    pub(super) fn append_soon(&self, entry: Entry) -> bool {
+        let sent = self.entries.try_send(Waiting { entry, written: None }).is_ok();
+        if !sent {
             tracing::error!("an entry of the ledger is lost: too many wait to be written");
         }
+        sent
     }
 }
 

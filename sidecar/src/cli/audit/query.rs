@@ -30,8 +30,9 @@ pub(super) struct QueryArguments {
 /// What is looked for. What is not said does not matter.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Wanted {
-    /// `decision`, `outcome` of a permitted request, `finding` of the watch, or `all`
-    #[arg(long, value_parser = ["decision", "outcome", "finding", "all"], default_value = "decision")]
+    /// `decision`, `outcome` of a permitted request, `finding` of the watch, `policies` that came in
+    /// force, `removal` of what was kept long enough, or `all`
+    #[arg(long, value_parser = ["decision", "outcome", "finding", "policies", "removal", "all"], default_value = "decision")]
     kind: String,
     /// Of this principal: as policies call it, or the `sub` of its token
     #[arg(long)]
@@ -167,8 +168,8 @@ pub(super) fn shown(entry: &Map<String, Value>, name: &str) -> String {
         None => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => {
-            let words = items.iter().map(|item| item.as_str().unwrap_or_default());
-            words.collect::<Vec<_>>().join(" ")
+            let word = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+            items.iter().map(word).collect::<Vec<_>>().join(" ")
         }
         Some(other) => other.to_string(),
     };

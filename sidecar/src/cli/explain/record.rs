@@ -50,7 +50,7 @@ pub(super) fn find(log: &Path, request: &str, policies: &Policies) -> Result<OnR
             .split_whitespace()
             .map(|id| Decided { id: id.to_owned(), text: policies.text(id).map(str::to_owned) });
         let decided = decided.collect();
-        let same_policies = text("decision.policy_version") == policies.version();
+        let same_policies = text("decision.policy_version") == policies.summary().version;
         return Ok(OnRecord { same_policies, policies: decided, record });
     }
     Err(failed(format!(
