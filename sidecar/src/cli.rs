@@ -121,7 +121,7 @@ pub fn main() -> ExitCode {
             Command::Schema(schema) => schema::schema(schema).await,
             Command::Tools(tools) => tools::tools(tools).await,
             Command::Test(test) => test::test(test),
-            Command::Explain(explain) => explain::explain(explain),
+            Command::Explain(explain) => explain::explain(explain).await,
             Command::Import(import) => import::run(import),
             Command::Policy(policy) => policy::policy(policy),
             Command::Audit(audit) => audit::audit(audit).await,

@@ -207,6 +207,33 @@ fn hold(directory: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether a gate could write to this ledger, in words. Makes nothing that is not there.
+pub(crate) async fn look(config: &LedgerConfig, origin: &str) -> Result<String, LedgerError> {
+    let directory = &config.directory;
+    let shown = directory.display();
+    if !directory.exists() {
+        return Ok(format!("the ledger `{shown}` is made at the first start"));
+    }
+    let unusable = |cause| LedgerError::Folder { path: directory.clone(), cause };
+    let lock = File::options().append(true).open(directory.join(LOCK));
+    match lock.map(|lock| lock.try_lock()) {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => return Ok(format!("a gate writes to the ledger `{shown}`")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(format!("the ledger `{shown}` is begun at the first start"));
+        }
+        Err(error) => return Err(unusable(error)),
+    }
+    if !directory.join(KEY).exists() || segments(directory).map_err(unusable)?.is_empty() {
+        return Ok(format!("the ledger `{shown}` is begun at the first start"));
+    }
+    let signer = Signer::open(&directory.join(KEY), origin)?;
+    let store = last_store(config, &signer.verifier()).await?;
+    let entries = store.tree().size();
+    store.close().await.map_err(UnusableLedger::of(directory))?;
+    Ok(format!("the ledger `{shown}` holds {entries} entries and can be written"))
+}
+
 /// The last segment, or the first one of a ledger that begins.
 async fn last_store(config: &LedgerConfig, verifier: &Verifier) -> Result<Store, UnusableLedger> {
     let segments = segments(&config.directory).map_err(UnusableLedger::of(&config.directory))?;

@@ -18,6 +18,13 @@ fn audit(stack: &Stack, arguments: &[&str]) -> (Option<i32>, String) {
     (status.code(), told)
 }
 
+fn command(stack: &Stack, arguments: &[&str]) -> (Option<i32>, String) {
+    let arguments = [arguments, &["--config", "gate.toml"]].concat();
+    let Output { status, stdout, stderr } = Program::run(GATE, &arguments, stack.home());
+    let told = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (status.code(), told)
+}
+
 fn audit_json(stack: &Stack, arguments: &[&str]) -> Value {
     let (_, told) = audit(stack, &[arguments, &["--json"]].concat());
     serde_json::from_str(&told).expect(&told)
@@ -68,6 +75,13 @@ async fn what_was_decided_and_what_came_of_it_is_on_record() {
     assert!(told.contains("get_customer_info") && told.contains("insufficient-scope"), "{told}");
     let (code, told) = audit(&stack, &["show", "0198"]);
     assert!(code == Some(64) && told.contains("no request `0198`"), "{told}");
+
+    let (code, told) = command(&stack, &["explain", "--request", &permitted]);
+    assert!(code == Some(0) && told.contains("customer-read decided"), "{told}");
+    let (code, told) = command(&stack, &["explain", "--request", "0198"]);
+    assert!(code == Some(64) && told.contains("no decision about the request `0198`"), "{told}");
+    let (_, told) = command(&stack, &["check", "--live"]);
+    assert!(told.contains("ok a gate writes to the ledger"), "{told}");
 
     // Never a token: neither whole nor its signature alone.
     let token = caller.token().rsplit('.').next().unwrap().as_bytes();

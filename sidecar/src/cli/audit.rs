@@ -14,6 +14,8 @@ use std::{
 use clap::Subcommand;
 
 use super::{ConfigFile, load_quietly, report};
+pub(super) use query::plain;
+
 use crate::ledger::{
     KEY,
     checkpoint::{Signer, Verifier},

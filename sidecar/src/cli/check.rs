@@ -9,6 +9,7 @@ use crate::{
     Gate, StartError,
     authz::{Lock, PolicyStatus},
     config::Config,
+    ledger,
     upstream::survey,
 };
 
@@ -26,7 +27,7 @@ pub(super) struct CheckArguments {
     file: ConfigFile,
     #[command(flatten)]
     server: StdioServer,
-    /// Also ask the issuers for their keys, and the upstream for what it offers
+    /// Also ask the issuers for their keys, the upstream for what it offers, and open the ledger
     #[arg(long)]
     live: bool,
     /// Say it in JSON
@@ -107,6 +108,10 @@ async fn look(gate: &Gate, config: &Config) -> Vec<Finding> {
             };
             Finding { good: differing == 0, what }
         }
+        Err(error) => Finding { good: false, what: error.to_string() },
+    });
+    found.push(match ledger::look(&config.ledger, &config.resource.origin()).await {
+        Ok(what) => Finding { good: true, what },
         Err(error) => Finding { good: false, what: error.to_string() },
     });
     found

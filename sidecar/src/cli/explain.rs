@@ -7,6 +7,8 @@ use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
+use record::OnRecord;
+
 use super::{ConfigFile, load_quietly, report, report::styled};
 use crate::{
     authz::{
@@ -26,9 +28,11 @@ use crate::{
 ///   cedargate explain send_mail @arguments.json --claims claims.json
 ///   cedargate explain --method resources/read security://events --token-file token.txt
 ///
-/// A decision that is on record is found by the id of its request (`x-request-id`) in the gate's log:
+/// A decision that is on record is found by the id of its request (`x-request-id`), in the ledger or in
+/// a log:
 ///
-///   cedargate explain --log gate.log --request 019ab5c2-7d1e-7c50-9f3a-2b1d5a0c4e11
+///   cedargate explain --request 019ab5c2-7d1e-7c50-9f3a-2b1d5a0c4e11
+///   cedargate explain --request 019ab5c2-7d1e-7c50-9f3a-2b1d5a0c4e11 --log gate.log
 ///
 /// Exit code 0 when it is permitted, 1 when it is refused.
 #[derive(Debug, clap::Args)]
@@ -56,11 +60,11 @@ pub(super) struct ExplainArguments {
     /// The caller's access token: a file
     #[arg(long, value_name = "FILE", conflicts_with = "claims")]
     token_file: Option<PathBuf>,
-    /// The gate's log, in JSON
+    /// A log of the gate, in JSON, instead of the ledger
     #[arg(long, value_name = "FILE", requires = "request")]
     log: Option<PathBuf>,
-    /// The id of a request whose decision is in the log
-    #[arg(long, value_name = "ID", requires = "log", conflicts_with_all = ["target", "scopes", "claims", "token_file"])]
+    /// The id of a request whose decision is on record
+    #[arg(long, value_name = "ID", conflicts_with_all = ["target", "scopes", "claims", "token_file"])]
     request: Option<String>,
     #[command(flatten)]
     file: ConfigFile,
@@ -69,7 +73,7 @@ pub(super) struct ExplainArguments {
     json: bool,
 }
 
-pub(super) fn explain(arguments: ExplainArguments) -> ExitCode {
+pub(super) async fn explain(arguments: ExplainArguments) -> ExitCode {
     let as_json = arguments.json;
     let config = match load_quietly(&arguments.file.config, None) {
         Ok(config) => config,
@@ -79,18 +83,13 @@ pub(super) fn explain(arguments: ExplainArguments) -> ExitCode {
         Ok(policies) => policies,
         Err(error) => return report::policy_error(&error, as_json),
     };
-    if let (Some(log), Some(request)) = (&arguments.log, &arguments.request) {
-        return match record::find(log, request, &policies) {
-            Ok(found) => {
-                if as_json {
-                    report::json(&found)
-                } else {
-                    found.tell()
-                }
-                if found.is_permitted() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-            }
-            Err(what) => report::fault(&what, as_json),
+    if let Some(request) = &arguments.request {
+        let found = match &arguments.log {
+            Some(log) => record::in_log(log, request, &policies),
+            None => record::in_ledger(&config.ledger.directory, request, &policies).await,
         };
+        return found
+            .map_or_else(|what| report::fault(&what, as_json), |it| tell_record(&it, as_json));
     }
     let explained = trial(&arguments, config.first_issuer())
         .and_then(|trial| policies.explain(&trial).map_err(|e| e.to_string()));
@@ -105,6 +104,15 @@ pub(super) fn explain(arguments: ExplainArguments) -> ExitCode {
         }
         Err(what) => report::fault(&what, as_json),
     }
+}
+
+fn tell_record(found: &OnRecord, as_json: bool) -> ExitCode {
+    if as_json {
+        report::json(found)
+    } else {
+        found.tell()
+    }
+    if found.is_permitted() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn trial(arguments: &ExplainArguments, issuer: &str) -> Result<Trial, String> {

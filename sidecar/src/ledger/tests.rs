@@ -49,7 +49,12 @@ async fn kept_by(config: &LedgerConfig, entries: usize) -> Verifier {
         assert_eq!(record.refused(Rejection::NoToken).await, Rejection::NoToken);
     }
     drop(ledger);
-    // The writer ends by itself once nobody can write any more.
+    let_go_of(directory).await;
+    Signer::open(&directory.join(KEY), ORIGIN).unwrap().verifier()
+}
+
+/// The writer ends by itself once nobody can write any more.
+async fn let_go_of(directory: &Path) {
     let lock = directory.join(LOCK);
     for _ in 0..500 {
         if File::options().append(true).open(&lock).unwrap().try_lock().is_ok() {
@@ -57,7 +62,6 @@ async fn kept_by(config: &LedgerConfig, entries: usize) -> Verifier {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Signer::open(&directory.join(KEY), ORIGIN).unwrap().verifier()
 }
 
 async fn verified(directory: &Path, verifier: &Verifier) -> Verification {
@@ -101,6 +105,24 @@ async fn a_ledger_goes_on_where_it_ended() {
     let found = verified(home.path(), &verifier).await;
     assert_eq!((found.entries, found.signed, found.faults), (23, 23, Vec::new()));
     assert!(found.checkpoints >= 4, "{}", found.checkpoints);
+}
+
+#[tokio::test]
+async fn whether_a_ledger_can_be_written_is_said_before_a_gate_starts() {
+    let home = tempfile::tempdir().unwrap();
+    let config = config(home.path().join("ledger"));
+    let said = async || look(&config, ORIGIN).await.map_err(|error| error.to_string());
+    assert!(said().await.unwrap().ends_with("is made at the first start"));
+    assert!(!config.directory.exists());
+    kept_by(&config, 12).await;
+    assert!(said().await.unwrap().ends_with("holds 12 entries and can be written"));
+    let ledger = Ledger::new(WatchConfig::default());
+    ledger.open(&config, ORIGIN).await.unwrap();
+    assert!(said().await.unwrap().starts_with("a gate writes to"));
+    drop(ledger);
+    let_go_of(&config.directory).await;
+    tamper(&config.directory, "DELETE FROM entries WHERE seq = 3").await;
+    assert!(said().await.unwrap_err().contains("not those that were signed"));
 }
 
 #[tokio::test]

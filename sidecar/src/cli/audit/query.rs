@@ -177,7 +177,7 @@ pub(super) fn shown(entry: &Map<String, Value>, name: &str) -> String {
 }
 
 /// A text that cannot steer a terminal.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
