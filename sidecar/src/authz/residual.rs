@@ -171,4 +171,27 @@ mod tests {
         }
         assert!(Template::of("plain://x").may_be("plain://x"));
     }
+
+    #[test]
+    fn what_is_about_other_uris_is_about_none_of_a_template() {
+        let template = Template::of("file:///srv/{path}.md");
+        let outcome = |condition: &str, template: Option<&Template>| {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy: cedar_policy::Policy = text.parse().unwrap();
+            Outcome::of(&policy.to_pst().unwrap(), template)
+        };
+        for (condition, expected) in [
+            (r#"resource.uri == "file:///etc/passwd""#, Outcome::Fails),
+            (r#""file:///etc/passwd" == resource.uri"#, Outcome::Fails),
+            (r#"resource.uri like "file:///etc/*""#, Outcome::Fails),
+            (r#"["file:///a", "file:///b"].contains(resource.uri)"#, Outcome::Fails),
+            (r#"!(resource.uri == "file:///etc/passwd")"#, Outcome::Holds),
+            (r#"resource.uri == "file:///srv/a.md""#, Outcome::Depends),
+            (r#"resource.uri like "file:///srv/*""#, Outcome::Depends),
+            (r#"["file:///a", "file:///srv/b.md"].contains(resource.uri)"#, Outcome::Depends),
+        ] {
+            assert_eq!(outcome(condition, Some(&template)), expected, "{condition}");
+            assert_eq!(outcome(condition, None), Outcome::Depends, "{condition}");
+        }
+    }
 }
