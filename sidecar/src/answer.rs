@@ -2,6 +2,7 @@
 //! says so, streamed where it is a stream, and never relayed when it is not an MCP answer.
 
 mod asked_back;
+mod budget;
 mod list;
 mod outline;
 mod pump;
@@ -20,6 +21,7 @@ use http_body_util::{BodyExt as _, Limited};
 
 use crate::{
     config::Limits,
+    limits::Permit,
     message::{Form, mirrored},
     rejection::Rejection,
     session::Kind,
@@ -31,14 +33,21 @@ use revision::{IsAnswer, Revised};
 pub(crate) use sse::EventReader;
 use stream::EventStream;
 
-/// Relays the upstream's answer as `revision` asks, holding the caller's slot to its end.
+/// What a request holds until its answer ends.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) _slot: Slot,
+    pub(crate) _permit: Option<Permit>,
+}
+
+/// Relays the upstream's answer as `revision` asks, holding the caller's place to its end.
 ///
 /// What cannot be judged is not relayed.
 pub(crate) async fn relay(
     upstream: Response<Body>,
     revision: Revision,
     limits: &Limits,
-    slot: Slot,
+    held: Held,
 ) -> Result<Response<Body>, Rejection> {
     let (head, body) = upstream.into_parts();
     if revision.method.form != Form::Request && revision.method.form != Form::Listening {
@@ -50,7 +59,7 @@ pub(crate) async fn relay(
             let chunks = body.into_data_stream();
             let when_gone = when_gone(&revision);
             let events = EventStream::new(chunks, revision, limits).relayed();
-            let body = pumped(events, when_gone, limits.stream_idle_timeout, slot);
+            let body = pumped(events, when_gone, limits.stream_idle_timeout, held);
             answer(StatusCode::OK, Some("text/event-stream"), body)
         }
         (StatusCode::OK, Some(MediaType::Json)) if revision.answers.is_some() => {
@@ -60,7 +69,7 @@ pub(crate) async fn relay(
                 (Revised::AsItIs, IsAnswer(true)) => bytes,
                 _ => return Err(Rejection::UpstreamAnswer),
             };
-            answer(StatusCode::OK, Some("application/json"), at_their_pace(bytes, limits, slot))
+            answer(StatusCode::OK, Some("application/json"), at_their_pace(bytes, limits, held))
         }
         (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND, Some(MediaType::Json))
             if revision.method.form == Form::Request =>
@@ -72,7 +81,7 @@ pub(crate) async fn relay(
                         Revised::Changed(revised) => Bytes::from(revised),
                         Revised::AsItIs | Revised::LeftOut => bytes,
                     };
-                    let body = at_their_pace(bytes, limits, slot);
+                    let body = at_their_pace(bytes, limits, held);
                     answer(head.status, Some("application/json"), body)
                 }
                 Err(asked @ Rejection::QuestionDenied { .. }) => return Err(asked),
@@ -171,7 +180,7 @@ async fn whole(body: Body, limits: &Limits) -> Result<Bytes, Rejection> {
 }
 
 /// A body that is at hand. A short one needs nobody to wait for its reader.
-fn at_their_pace(bytes: Bytes, limits: &Limits, slot: Slot) -> Body {
+fn at_their_pace(bytes: Bytes, limits: &Limits, held: Held) -> Body {
     if bytes.len() <= PIECE_BYTES {
         return Body::from(bytes);
     }
@@ -179,7 +188,7 @@ fn at_their_pace(bytes: Bytes, limits: &Limits, slot: Slot) -> Body {
         let piece = rest.split_to(rest.len().min(PIECE_BYTES));
         (!piece.is_empty()).then_some((piece, rest))
     });
-    pumped(pieces, WhenGone::Stop, limits.stream_idle_timeout, slot)
+    pumped(pieces, WhenGone::Stop, limits.stream_idle_timeout, held)
 }
 
 /// Further ahead a clock's arithmetic may fail; no stream lives that long.

@@ -29,6 +29,7 @@ pub(crate) mod schema;
 mod scopes;
 mod shape;
 mod source;
+mod standing;
 mod step_up;
 mod subject;
 pub(crate) mod tool_needs;
@@ -59,6 +60,8 @@ pub(crate) use listing::Listing;
 pub use problems::PolicyError;
 pub(crate) use reload::PolicyStore;
 pub(crate) use scopes::ScopeHierarchy;
+pub(crate) use source::is_kebab_case;
+pub(crate) use standing::Standing;
 pub(crate) use vocabulary::tool_action;
 
 /// Proof that policy permitted `T`, with the policies that did.

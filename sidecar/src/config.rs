@@ -4,6 +4,7 @@
 //! One TOML file; a variable `CEDARGATE_<SECTION>__<KEY>` overrides it. Relative paths are
 //! relative to the file. Every problem is reported in one run, with its key.
 
+mod call_limits;
 mod issuer;
 mod ledger;
 mod limits;
@@ -14,6 +15,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,6 +24,7 @@ use url::Url;
 
 use crate::{authz::ScopeHierarchy, watch::WatchConfig};
 
+pub(crate) use call_limits::{CallLimit, Ceilings, DAY, Dimension, Rate};
 pub(crate) use issuer::{
     ClaimPath, IntrospectionConfig, IssuerConfig, KeyLocation, ProofOfPossession, TokenRules,
     TokenType,
@@ -45,6 +48,7 @@ pub struct Config {
     pub(crate) sealing_key: Option<PathBuf>,
     pub(crate) answers: AnswerConfig,
     pub(crate) limits: Limits,
+    pub(crate) call_limits: Arc<[CallLimit]>,
     pub(crate) admin: Option<AdminConfig>,
     pub(crate) ledger: LedgerConfig,
     pub(crate) watch: WatchConfig,

@@ -9,18 +9,18 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::watch;
 
 use crate::{
-    answer::{self, Revision},
-    authz::{Asker, Circumstances, Histories, PolicyStore},
+    answer::{self, Held, Revision},
+    authz::{Asker, Authorized, Circumstances, Histories, PolicyStore},
     config::Limits,
-    ledger::{Ledger, OpenRecord},
-    limits::CallLimits,
+    ledger::{Ledger, OpenOutcome, OpenRecord},
+    limits::{CallLimits, Made, Meter},
     message::{Envelope, Message},
     metadata::ResourceMetadata,
     neighbours::Neighbours,
     rejection::{Manner, Rejection},
     session::{Owner, Remembered, Seals},
     slots::Slots,
-    token::{BearerToken, TokenVerifier},
+    token::{BearerToken, Claims, TokenVerifier},
     upstream::Upstream,
 };
 
@@ -114,26 +114,42 @@ async fn decide_then_forward(
     }
     let authorized = decided.outcome?;
 
-    // Have they had enough?  (`@rate_limit`; what is refused takes nothing)
-    enforcer.call_limits.spend(&owner, &authorized)?;
+    // Have they had enough?  (`@rate_limit`, `[[call_limits]]`; what is refused takes nothing)
+    let spent = enforcer.call_limits.spend(&policies.standing(&claims), &authorized).await?;
 
     // Only now, and on record, can anything leave this process.
-    record.permitted(&authorized).await?;
+    record.permitted(&authorized, spent.states()).await?;
+    let Made { permit, meter, note } = spent.made();
     let asked_by = (&claims, owner, &circumstances);
     let revision = Revision::of(enforcer, asked_by, &authorized, record.request_id());
+    let revision = revision.telling(note);
     let outlives_its_caller = revision.outlives_its_caller();
+    let outcome = record.outcome();
+    let held = Held { _slot: slot, _permit: permit };
     let gate = Arc::clone(enforcer);
-    let mut outcome = record.outcome();
-    let answered = async move {
-        let answered = async {
-            let response = gate.upstream.forward(authorized, &claims).await?;
-            outcome.upstream_answered(response.status());
-            answer::relay(response, revision, &gate.limits, slot).await
-        };
-        let answered = answered.await;
-        outcome.follow(answered)
-    };
+    let answered = answered(gate, authorized, claims, (revision, held, meter), outcome);
     if outlives_its_caller { carried_out(answered).await } else { answered.await }
+}
+
+/// What the upstream answers, as it may be relayed, followed to its end.
+async fn answered(
+    gate: Arc<Enforcer>,
+    authorized: Authorized<Message>,
+    claims: Arc<Claims>,
+    (revision, held, meter): (Revision, Held, Option<Meter>),
+    mut outcome: OpenOutcome,
+) -> Result<Response<Body>, Rejection> {
+    let answer = async {
+        let response = gate.upstream.forward(authorized, &claims).await?;
+        outcome.upstream_answered(response.status());
+        let answer = answer::relay(response, revision, &gate.limits, held).await?;
+        Ok(match meter {
+            Some(meter) => meter.on(answer),
+            None => answer,
+        })
+    };
+    let answer = answer.await;
+    outcome.follow(answer)
 }
 
 /// The message that a request is: a body's, or a GET's or DELETE's, which need none.

@@ -43,6 +43,7 @@ use crate::{
 use checkpoint::{Signer, Verifier};
 use entry::Entry;
 use merkle::Tree;
+pub(crate) use outcome::OpenOutcome;
 use segments::segments;
 use store::Store;
 pub(crate) use writer::CHECKPOINTS;

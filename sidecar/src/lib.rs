@@ -9,7 +9,7 @@
 //! - `message`: what do they ask? One strict parse makes a [`Message`].
 //! - `session`: is what it names theirs? Sealed ids open for their owner.
 //! - `authz`: may they? Only the authorizer makes an [`Authorized`] message.
-//! - `limits`: have they had enough? Calls that a policy counts.
+//! - `limits`: have they had enough? Calls that policies and the configuration count.
 //! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
 //! - `answer`: holds what comes back against what was asked, narrows lists, streams the rest.
@@ -58,6 +58,7 @@ use tokio::{
 pub use authz::{Authorized, PolicyError};
 pub use config::{Config, ConfigError, LogFormat};
 pub use ledger::{Decision, DecisionRecord, LedgerError, UnusableLedger, UnusableLedgerKey};
+pub use limits::{Ceiling, LimitState};
 pub use message::Message;
 pub use pem::UnusablePem;
 pub use token::{BearerToken, Claims, UnusableIssuer, UnusableJournal};
@@ -188,7 +189,7 @@ impl Gate {
             verifier: TokenVerifier::new(&config.issuers, &config.resource, revocations)?,
             policies: PolicyStore::load(config)?,
             histories: Arc::new(Histories::new(config.policies.history_window)),
-            call_limits: CallLimits::new(),
+            call_limits: CallLimits::new(config),
             ledger: Ledger::new(config.watch.clone()),
             upstream: Arc::new(Upstream::new(config)?),
             seals: Arc::new(Seals::new(

@@ -1,245 +1,219 @@
-//! Have they had enough? What `@rate_limit` grants each subject, through whichever clients: so many
-//! calls of a tool at once, and as many again spread evenly over each such time.
+//! Have they had enough? What policies grant with `@rate_limit` and the configuration with
+//! `[[call_limits]]`, to principals, groups, clients, zones, or everybody together. By which provider
+//! or model somebody says to ask makes no difference.
 //!
-//! Of this process only. Calls that different rates apply to count apart, so that a reload leaves
-//! budgets as they are while their rate stays the same.
+//! A call passes when all limits that apply to it have room, and takes from all of them; one that is
+//! refused takes from none. Of this process only, and kept over a reload of policies.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod arithmetic;
+mod clock;
+mod demands;
+mod meter;
+mod state;
+mod store;
 
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock, Reference as _},
-    middleware::NoOpMiddleware,
-    state::{InMemoryState, NotKeyed},
-};
+use std::sync::Arc;
 
 use crate::{
-    authz::{Authorized, RateLimit},
-    message::Message,
+    authz::{Authorized, Standing},
+    config::{CallLimit, Config},
+    message::{Message, Origin, Target},
     rejection::Rejection,
-    session::{Owner, Subject},
 };
+use clock::Timepiece;
+pub(crate) use demands::BY_POLICY;
+use demands::Demands;
+pub(crate) use meter::Meter;
+pub use state::{Ceiling, LimitState};
+use store::{Demand, NoRoom, Purpose, Store, Taken};
 
-/// What is left to whom.
+/// How many calls are granted, and to whom how many are left.
 #[derive(Debug)]
-pub(crate) struct CallLimits<C: Clock = DefaultClock> {
-    clock: C,
-    most: usize,
-    /// Look-ups, and a sweep now and then, alone happen under the lock.
-    budgets: Mutex<Budgets<C>>,
+pub(crate) struct CallLimits {
+    rules: Arc<[CallLimit]>,
+    /// The upstream's name.
+    server: String,
+    backend: Backend,
 }
 
-#[derive(Debug)]
-struct Budgets<C: Clock> {
-    by: HashMap<Key, Budget<C>>,
-    swept: C::Instant,
+/// Where budgets are kept. One that instances share would do the same: take a call from all of its
+/// budgets at once or from none, wherever it is decided.
+#[derive(Debug, Clone)]
+enum Backend {
+    /// In this process; they end with it.
+    Process(Arc<Store>),
 }
 
-/// For what a budget is.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Key {
-    subject: Subject,
-    tool: String,
-    rate: RateLimit,
+/// What a permitted call took. Dropped, it is given back: the call is not made.
+#[derive(Debug)]
+pub(crate) struct Spent {
+    backend: Backend,
+    purpose: Purpose,
+    demands: Vec<Demand>,
+    states: Vec<LimitState>,
+    note: Option<String>,
 }
 
+/// What follows a call that is made.
 #[derive(Debug)]
-struct Budget<C: Clock> {
-    left: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
-    /// When something was taken out of it; after the time of its rate it is full again.
-    used: C::Instant,
+pub(crate) struct Made {
+    /// Held until its answer ends.
+    pub(crate) permit: Option<Permit>,
+    /// Counts what it yields.
+    pub(crate) meter: Option<Meter>,
+    /// What its caller is told of what is left, as JSON.
+    pub(crate) note: Option<String>,
+}
+
+/// A call under way, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    backend: Backend,
+    keys: Vec<Box<str>>,
 }
 
 impl CallLimits {
-    pub(crate) fn new() -> Self {
-        Self::with(DefaultClock::default(), MAX_BUDGETS)
-    }
-}
-
-impl<C: Clock + Clone> CallLimits<C> {
-    fn with(clock: C, most: usize) -> Self {
-        let budgets = Budgets { by: HashMap::new(), swept: clock.now() };
-        Self { clock, most, budgets: Mutex::new(budgets) }
+    pub(crate) fn new(config: &Config) -> Self {
+        let store = Store::new(Timepiece::system(), MAX_BUDGETS);
+        Self {
+            rules: Arc::clone(&config.call_limits),
+            server: config.upstream.name.clone(),
+            backend: Backend::Process(Arc::new(store)),
+        }
     }
 
-    /// Takes a permitted call out of its caller's budget, or refuses it and takes nothing.
-    pub(crate) fn spend(
+    /// Takes a permitted call out of all budgets that it counts in, or refuses it and takes nothing.
+    pub(crate) async fn spend(
         &self,
-        owner: &Owner,
+        standing: &Standing<'_>,
         authorized: &Authorized<Message>,
-    ) -> Result<(), Rejection> {
-        let (Some(rate), Some(tool)) =
-            (authorized.obligations().rate_limit, authorized.get().called_tool())
-        else {
-            return Ok(());
+    ) -> Result<Spent, Rejection> {
+        let Some((tool, purpose)) = limited(authorized.get()) else {
+            return Ok(self.spent(Purpose::Yield, Vec::new()));
         };
-        let key = Key { subject: owner.subject(), tool: tool.to_owned(), rate };
-        self.take(key).map_err(|wait| Rejection::RateLimited {
-            wait,
-            policies: authorized.determining_policies().to_vec(),
-        })
-    }
-
-    /// One call, or how long until there is one.
-    fn take(&self, key: Key) -> Result<(), Duration> {
-        let mut budgets = self.room(&key)?;
-        let (rate, now) = (key.rate, self.clock.now());
-        let budget = budgets.by.entry(key).or_insert_with(|| Budget {
-            left: RateLimiter::direct_with_clock(quota(rate), self.clock.clone()),
-            used: now,
-        });
-        match budget.left.check() {
-            Ok(()) => {
-                budget.used = self.clock.now();
-                Ok(())
+        let mut wanted = Demands::default();
+        if let (Some(rate), Purpose::Call) = (authorized.obligations().rate_limit, purpose) {
+            wanted.by_policy(rate, standing, tool);
+        }
+        for rule in self.rules.iter() {
+            wanted.by_rule(rule, (standing, &self.server), tool, purpose);
+        }
+        let Demands { demands, rules } = wanted;
+        if demands.is_empty() {
+            return Ok(self.spent(purpose, demands));
+        }
+        let named = |left: &[(usize, state::Left)]| {
+            let of = left.iter().filter_map(|(number, left)| Some((*rules.get(*number)?, left)));
+            state::states(of)
+        };
+        match self.backend.take(&demands, purpose).await {
+            Ok(Taken(left)) => {
+                let states = named(&left);
+                let note = state::note(left.iter().map(|(_, left)| left));
+                let mut spent = self.spent(purpose, demands);
+                (spent.states, spent.note) = (states, note);
+                Ok(spent)
             }
-            Err(until) => Err(until.wait_time_from(self.clock.now())),
+            Err(NoRoom { wait, left }) => Err(Rejection::RateLimited {
+                wait,
+                policies: authorized.determining_policies().to_vec(),
+                limits: named(&left),
+            }),
         }
     }
 
-    /// The budgets, when this one is or can be among them. Of many others none is forgotten in its
-    /// favour: whoever was forgotten would have a full one.
-    fn room(&self, key: &Key) -> Result<MutexGuard<'_, Budgets<C>>, Duration> {
-        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        let full =
-            |budgets: &Budgets<C>| budgets.by.len() >= self.most && !budgets.by.contains_key(key);
-        let sweep_after = if full(&budgets) { SWEEP_WHEN_FULL } else { SWEEP };
-        if elapsed::<C>(budgets.swept, now) >= sweep_after {
-            budgets.by.retain(|key, budget| elapsed::<C>(budget.used, now) < key.rate.per);
-            budgets.swept = now;
-        }
-        if full(&budgets) {
-            tracing::warn!(
-                "more callers of limited tools than can be counted; a new one is refused"
-            );
-            return Err(SWEEP_WHEN_FULL);
-        }
-        Ok(budgets)
+    fn spent(&self, purpose: Purpose, demands: Vec<Demand>) -> Spent {
+        let backend = self.backend.clone();
+        Spent { backend, purpose, demands, states: Vec::new(), note: None }
     }
 }
 
-fn elapsed<C: Clock>(since: C::Instant, now: C::Instant) -> Duration {
-    now.duration_since(since).into()
+impl Backend {
+    async fn take(&self, demands: &[Demand], purpose: Purpose) -> Result<Taken, NoRoom> {
+        match self {
+            Self::Process(store) => store.take(demands, purpose),
+        }
+    }
+
+    fn give_back(&self, demands: &[Demand]) {
+        match self {
+            Self::Process(store) => store.give_back(demands),
+        }
+    }
+
+    fn leave(&self, keys: &[Box<str>]) {
+        match self {
+            Self::Process(store) => store.leave(keys),
+        }
+    }
+
+    fn count(&self, keys: &[Box<str>], bytes: u64) {
+        match self {
+            Self::Process(store) => store.count(keys, bytes),
+        }
+    }
 }
 
-fn quota(rate: RateLimit) -> Quota {
-    let calls = NonZeroU32::new(rate.calls).unwrap_or(NonZeroU32::MIN);
-    // More often than every nanosecond is as often as can be.
-    let every = (rate.per / calls.get()).max(Duration::from_nanos(1));
-    Quota::with_period(every).unwrap_or_else(|| Quota::per_second(calls)).allow_burst(calls)
+impl Spent {
+    /// What every limit leaves that applied.
+    pub(crate) fn states(&self) -> &[LimitState] {
+        &self.states
+    }
+
+    /// The call is made: what it took stays taken.
+    pub(crate) fn made(mut self) -> Made {
+        let demands = std::mem::take(&mut self.demands);
+        let keys = |wanted: fn(&Demand) -> bool| {
+            let keys = demands.iter().filter(|demand| wanted(demand));
+            let keys: Vec<_> = keys.map(|demand| demand.key.clone()).collect();
+            Some(keys).filter(|keys| !keys.is_empty())
+        };
+        let under_way = match self.purpose {
+            Purpose::Call => keys(|demand| demand.ceilings.concurrent.is_some()),
+            Purpose::Yield => None,
+        };
+        let counted = keys(|demand| demand.ceilings.result_bytes_per_day.is_some());
+        let backend = || self.backend.clone();
+        Made {
+            permit: under_way.map(|keys| Permit { backend: backend(), keys }),
+            meter: counted.map(|keys| Meter { backend: backend(), keys }),
+            note: self.note.take(),
+        }
+    }
 }
 
-/// Some hundred bytes each.
+impl Drop for Spent {
+    fn drop(&mut self) {
+        if self.purpose == Purpose::Call && !self.demands.is_empty() {
+            self.backend.give_back(&self.demands);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.backend.leave(&self.keys);
+    }
+}
+
+/// The tool of which a message is a call, or fetches what a call of it yielded: the result of a task,
+/// or a stream that is taken up again.
+fn limited(message: &Message) -> Option<(&str, Purpose)> {
+    if let Some(tool) = message.called_tool() {
+        return Some((tool, Purpose::Call));
+    }
+    let resumed = message.route().origin.as_ref().map(Origin::target);
+    let fetched = FETCHING.contains(&message.method().name).then(|| message.target());
+    match resumed.or(fetched) {
+        Some(Target::Tool(tool)) => Some((tool, Purpose::Yield)),
+        _ => None,
+    }
+}
+
+/// A few hundred bytes each.
 const MAX_BUDGETS: usize = 100_000;
-/// Each looks at all budgets: a millisecond or two when there are as many as can be.
-const SWEEP: Duration = Duration::from_secs(60);
-const SWEEP_WHEN_FULL: Duration = Duration::from_secs(1);
+/// What brings the result of a task (MCP 2025-11-25, tasks; 2026-07-28, SEP-2663).
+const FETCHING: [&str; 2] = ["tasks/get", "tasks/result"];
 
 #[cfg(test)]
-mod tests {
-    use governor::clock::FakeRelativeClock;
-
-    use super::*;
-    use crate::token::Claims;
-
-    fn key(subject: &str, tool: &str, rate: &str) -> Key {
-        let subject = Owner::of(&Claims::for_test(subject, &[])).subject();
-        Key { subject, tool: tool.to_owned(), rate: rate.parse().unwrap() }
-    }
-
-    fn limits(most: usize) -> (FakeRelativeClock, CallLimits<FakeRelativeClock>) {
-        let clock = FakeRelativeClock::default();
-        (clock.clone(), CallLimits::with(clock, most))
-    }
-
-    fn taken(limits: &CallLimits<FakeRelativeClock>, tries: usize, key: fn() -> Key) -> usize {
-        (0..tries).filter(|_| limits.take(key()).is_ok()).count()
-    }
-
-    #[test]
-    fn a_budget_is_spent_and_fills_again_evenly() {
-        let (clock, limits) = limits(9);
-        let alice = || key("alice", "t", "30/minute");
-        assert_eq!(taken(&limits, 100, alice), 30);
-        assert_eq!(limits.take(alice()), Err(Duration::from_secs(2)));
-        clock.advance(Duration::from_millis(1_500));
-        assert_eq!(limits.take(alice()), Err(Duration::from_millis(500)), "it took nothing");
-        clock.advance(Duration::from_millis(500));
-        assert_eq!(taken(&limits, 100, alice), 1);
-        clock.advance(Duration::from_secs(3_600));
-        assert_eq!(taken(&limits, 100, alice), 30, "it is never more than full");
-    }
-
-    #[test]
-    fn another_subject_tool_or_rate_has_a_budget_of_its_own() {
-        let (_, limits) = limits(9);
-        let budgets: [fn() -> Key; 4] = [
-            || key("alice", "t", "2/hour"),
-            || key("bob", "t", "2/hour"),
-            || key("alice", "u", "2/hour"),
-            || key("alice", "t", "2/day"),
-        ];
-        for budget in budgets {
-            assert_eq!(taken(&limits, 5, budget), 2);
-        }
-    }
-
-    #[test]
-    fn of_concurrent_calls_exactly_as_many_pass() {
-        for _ in 0..20 {
-            let limits = CallLimits::new();
-            let passed: usize = std::thread::scope(|scope| {
-                let threads: Vec<_> = (0..8)
-                    .map(|_| {
-                        scope.spawn(|| {
-                            (0..50).filter(|_| limits.take(key("a", "t", "77/day")).is_ok()).count()
-                        })
-                    })
-                    .collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-            });
-            assert_eq!(passed, 77);
-        }
-    }
-
-    #[test]
-    fn there_is_an_end_to_budgets_and_none_is_forgotten_early() {
-        let (clock, limits) = limits(2);
-        assert!(limits.take(key("alice", "t", "1/minute")).is_ok());
-        assert!(limits.take(key("bob", "t", "9/day")).is_ok());
-        let carol = || key("carol", "t", "1/minute");
-        assert_eq!(limits.take(carol()), Err(SWEEP_WHEN_FULL));
-        assert!(limits.take(key("bob", "t", "9/day")).is_ok(), "who is known is served");
-        clock.advance(Duration::from_secs(59));
-        assert_eq!(limits.take(carol()), Err(SWEEP_WHEN_FULL));
-        assert!(limits.take(key("alice", "t", "1/minute")).is_err());
-        clock.advance(Duration::from_secs(1));
-        assert!(limits.take(carol()).is_ok(), "alice's is full again and need not be known");
-        assert_eq!(limits.budgets.lock().unwrap().by.len(), 2);
-    }
-
-    #[test]
-    fn what_is_full_again_is_forgotten_now_and_then() {
-        let (clock, limits) = limits(100);
-        for name in ["a", "b", "c"] {
-            assert!(limits.take(key(name, "t", "5/second")).is_ok());
-        }
-        clock.advance(SWEEP);
-        assert!(limits.take(key("d", "t", "5/second")).is_ok());
-        assert_eq!(limits.budgets.lock().unwrap().by.len(), 1);
-    }
-
-    #[test]
-    fn every_rate_that_can_be_written_has_a_quota() {
-        for rate in ["1/day", "4294967295/second", "4294967295/day", "1/second"] {
-            let rate: RateLimit = rate.parse().unwrap();
-            assert_eq!(quota(rate).burst_size().get(), rate.calls);
-        }
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use http::StatusCode;
 
 use crate::{
     config::{Disclosure, RefusalStyle},
+    limits::LimitState,
     message::{Form, RequestId, TargetKind, json::JsonFault},
 };
 
@@ -98,11 +99,13 @@ pub(crate) enum Rejection {
         /// In the schema's words, without what the caller wrote.
         what: String,
     },
-    /// As many calls as a policy grants have been made.
+    /// As many calls as policies and rules grant have been made.
     RateLimited {
         /// Until there is one more.
         wait: Duration,
         policies: Vec<String>,
+        /// What each limit left; nothing is what refused it.
+        limits: Vec<LimitState>,
     },
     // what comes back
     UpstreamUnreachable,
@@ -236,6 +239,14 @@ impl Rejection {
             | Self::EvaluationFailed { policies }
             | Self::RateLimited { policies, .. }
             | Self::HiddenTarget { policies, .. } => policies,
+            _ => &[],
+        }
+    }
+
+    /// What limits left, for the record.
+    pub(crate) fn limits(&self) -> &[LimitState] {
+        match self {
+            Self::RateLimited { limits, .. } => limits,
             _ => &[],
         }
     }

@@ -37,6 +37,11 @@ impl<'a> Outline<'a> {
         Ok(found.map(|(_, value)| *value).filter(|value| value.get() != "null"))
     }
 
+    /// Whether a member has this name; with `null` too.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| own == name)
+    }
+
     /// The text of a member that is a string.
     pub(super) fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, Rejection> {
         let value = self.get(name)?;

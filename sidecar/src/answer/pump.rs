@@ -10,8 +10,6 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
-use crate::slots::Slot;
-
 /// What a caller's leaving means (MCP 2026-07-28 and 2025-11-25, streamable HTTP).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenGone {
@@ -21,16 +19,16 @@ pub(super) enum WhenGone {
     HearOut,
 }
 
-/// A body of these chunks. `slot` is held until the last of them is taken or given up.
+/// A body of these chunks. `held` is kept until the last of them is taken or given up.
 pub(super) fn pumped(
     chunks: impl Stream<Item = Bytes> + Send + 'static,
     when_gone: WhenGone,
     patience: Duration,
-    slot: Slot,
+    held: impl Send + 'static,
 ) -> Body {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     tokio::spawn(async move {
-        let _slot = slot;
+        let _held = held;
         let mut chunks = pin!(chunks);
         loop {
             let chunk = tokio::select! {

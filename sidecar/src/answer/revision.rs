@@ -10,7 +10,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{asked_back, list, outline::Outline, redact::Redactions, tasks};
+use super::{asked_back, budget::Budget, list, outline::Outline, redact::Redactions, tasks};
 use crate::{
     authz::{Asker, Authorized, Circumstances, Listing, Policies},
     enforce::Enforcer,
@@ -37,6 +37,8 @@ pub(crate) struct Revision {
     pub(super) route: Route,
     /// What the permits keep back that decided.
     redactions: Redactions,
+    /// What the caller is told of its limits.
+    budget: Option<Budget>,
     pub(super) request_id: Uuid,
     pub(super) closing: watch::Receiver<bool>,
     /// Questions that are being declined in the client's place.
@@ -75,11 +77,17 @@ impl Revision {
             era: message.era(),
             route: message.route().clone(),
             redactions: Redactions::of(authorized.obligations().redact.clone()),
+            budget: None,
             request_id,
             closing: gate.closing.subscribe(),
             declining: OnceLock::new(),
             token_ends: Instant::now() + claims.time_left().min(super::FOREVER),
         }
+    }
+
+    /// Tells the caller with its answer what limits leave, as JSON.
+    pub(crate) fn telling(self, left: Option<String>) -> Self {
+        Self { budget: left.map(Budget::of), ..self }
     }
 
     /// For whom policies are asked once more.
@@ -238,8 +246,8 @@ impl Revision {
         asked_back::request(self, method, id, text)
     }
 
-    fn result(&self, result: &RawValue, text: &[u8]) -> Result<Revised, Rejection> {
-        let result = Outline::read(result.get().as_bytes())?;
+    fn result(&self, raw: &RawValue, text: &[u8]) -> Result<Revised, Rejection> {
+        let result = Outline::read(raw.get().as_bytes())?;
         let Some(asked) = &self.answers else { return Err(unreadable("nothing was asked")) };
         let listing = Listing::of(&self.policies(), &self.claims, asked.method);
         let modern = self.era.is_modern();
@@ -248,7 +256,14 @@ impl Revision {
         let redactions = self.redactions()?;
         let whole = listing.is_none() && !private && redactions.is_empty();
         if whole && !of_tasks && is_plain(&result)? {
-            return Ok(Revised::AsItIs);
+            match &self.budget {
+                None => return Ok(Revised::AsItIs),
+                Some(budget) => {
+                    if let Some(told) = budget.told_in(text, raw, &result)? {
+                        return Ok(Revised::Changed(told));
+                    }
+                }
+            }
         }
         let mut message = tree(text)?;
         redactions.in_answer(&mut message)?;
@@ -270,6 +285,9 @@ impl Revision {
         }
         asked_back::within(self, asked, result)?;
         tasks::in_result(self, asked, result)?;
+        if let Some(budget) = &self.budget {
+            budget.tell(result)?;
+        }
         Ok(Revised::Changed(written(&message)))
     }
 

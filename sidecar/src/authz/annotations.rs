@@ -90,9 +90,17 @@ impl Obligations {
 
 impl RateLimit {
     /// The one that lets fewer calls through in the long run.
-    fn stricter(self, other: Self) -> Self {
+    pub(super) fn stricter(self, other: Self) -> Self {
         let calls_over = |one: Self, time: Duration| u128::from(one.calls) * time.as_millis();
         if calls_over(self, other.per) <= calls_over(other, self.per) { self } else { other }
+    }
+
+    /// One as people write it: `30/minute`.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (calls, unit) = text.split_once('/')?;
+        let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        let calls = calls.parse::<u32>().ok().filter(|calls| *calls > 0)?;
+        Some(Self { calls, per: Duration::from_secs(*seconds) })
     }
 }
 
@@ -100,13 +108,7 @@ impl FromStr for RateLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = || {
-            let (calls, unit) = text.split_once('/')?;
-            let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
-            let calls = calls.parse::<u32>().ok().filter(|calls| *calls > 0)?;
-            Some(Self { calls, per: Duration::from_secs(*seconds) })
-        };
-        parsed().ok_or_else(|| {
+        Self::read(text).ok_or_else(|| {
             format!("`@rate_limit({text:?})` is no rate; write for instance `@rate_limit(\"30/minute\")`, per second, minute, hour or day")
         })
     }

@@ -53,6 +53,17 @@ impl Groups {
         Ok(Self(all.collect()))
     }
 
+    /// Whether nothing is in anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a group or zone is `other`, or in it.
+    pub(super) fn is_in(&self, uid: &EntityUid, other: &EntityUid) -> bool {
+        let mut above = self.0.get(uid).into_iter().flatten();
+        uid == other || above.any(|entity| entity.uid() == *other)
+    }
+
     /// A group or zone with all that it is in.
     pub(super) fn with_ancestors(&self, uid: &EntityUid) -> Vec<Entity> {
         match self.0.get(uid) {

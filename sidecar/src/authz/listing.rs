@@ -144,7 +144,11 @@ impl Listing {
         };
         let principal = Principal::of(&self.claims);
         let asked = AccessRequest { principal, action, target: Target::Tool(name), pin };
-        let Some((required, prospect)) = policies.scopes_to_see(&asked)? else { return Ok(false) };
+        let Some((required, mut prospect)) = policies.scopes_to_see(&asked)? else {
+            return Ok(false);
+        };
+        let rate_limit = &mut prospect.obligations.rate_limit;
+        *rate_limit = policies.standing(&self.claims).strictest_rate(name, *rate_limit);
         mark(item, &required, &prospect);
         Ok(true)
     }

@@ -24,10 +24,10 @@ use super::{
     source::{self, PolicyFile},
     subject::{Principal, SubjectShape},
     validation::{invalid, looks, misleading, without_effect},
-    vocabulary::{EntityTypes, NAMESPACE},
+    vocabulary::{EntityTypes, NAMESPACE, tool_action},
 };
 use crate::{
-    config::{Config, Disclosure, Listed, PolicyConfig},
+    config::{CallLimit, Config, Disclosure, Listed, PolicyConfig},
     token::Claims,
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct Policies {
     pub(super) scope_hierarchy: ScopeHierarchy,
     pub(super) denied_tools: Disclosure,
     pub(super) listed: Listed,
+    /// Rules of the configuration, of which lists tell.
+    pub(super) call_limits: Arc<[CallLimit]>,
     pub(super) several_issuers: bool,
     pub(super) subject: SubjectShape,
     reads_history: bool,
@@ -204,6 +206,7 @@ impl Policies {
         warnings.extend(source::overlooked(&config.policies.directory).iter().map(|folder| {
             format!("`{}` holds policies that are not read: subfolders are not", folder.display())
         }));
+        warnings.extend(limits_of_unknown_tools(&config.call_limits, &compiled.actions));
         let summary = Summary {
             policies: named().count(),
             shadow: named().filter(|named| named.annotations.shadow).count(),
@@ -229,6 +232,7 @@ impl Policies {
             scope_hierarchy: config.policies.scope_hierarchy.clone(),
             denied_tools: config.answers.denied_tools,
             listed: config.answers.listed,
+            call_limits: Arc::clone(&config.call_limits),
             several_issuers: config.issuers.len() > 1,
             subject: SubjectShape::of(&sources.namespace, &names),
             reads_history: false,
@@ -324,6 +328,24 @@ fn read_lock(files: &PolicyConfig, namespace: &Value) -> Result<Option<Lock>, Po
         return if files.lock.exists() { Lock::read(&files.lock).map(Some) } else { Ok(None) };
     }
     Lock::read(&files.lock).map(Some)
+}
+
+/// Rules that name tools which cannot be called.
+fn limits_of_unknown_tools<'a>(
+    limits: &'a [CallLimit],
+    actions: &'a HashMap<String, ActionRules>,
+) -> impl Iterator<Item = String> + 'a {
+    limits.iter().flat_map(move |limit| {
+        let named = limit.tools.iter().flatten();
+        let unknown = named
+            .filter(|tool| !actions.get(&tool_action(tool)).is_some_and(ActionRules::calls_a_tool));
+        unknown.map(|tool| {
+            let id = &limit.id;
+            format!(
+                "the rule `{id}` (`call_limits`) limits `{tool}`, which is no tool of the schema's"
+            )
+        })
+    })
 }
 
 fn declares(names: &TypeNames<'_>, entity: &Value, attribute: &str) -> bool {

@@ -306,7 +306,7 @@ pub(super) fn excess(text: &str, max_statement: usize) -> Option<(usize, &'stati
     None
 }
 
-pub(super) fn is_kebab_case(id: &str) -> bool {
+pub(crate) fn is_kebab_case(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= 100
         && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -1,7 +1,10 @@
 //! The principal of a decision: the subject of a token as that token delegates it, or as another
 //! token might, with as much of it as the schema declares.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
 
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use serde_json::Value;
@@ -156,10 +159,10 @@ impl Policies {
     }
 
     /// Names that an issuer gives are its own: another's of the same name are other names.
-    fn of_issuer(&self, principal: &Principal<'_>, name: &str) -> String {
+    pub(super) fn of_issuer<'a>(&self, principal: &Principal<'_>, name: &'a str) -> Cow<'a, str> {
         match self.several_issuers {
-            true => format!("{}#{name}", principal.iss),
-            false => name.to_owned(),
+            true => Cow::Owned(format!("{}#{name}", principal.iss)),
+            false => Cow::Borrowed(name),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{authz::ScopeHierarchy, watch::WatchConfig};
 use super::{
     AdminConfig, AnswerConfig, Config, Disclosure, IssuerConfig, Listed, ListenerConfig, LogFormat,
     PolicyConfig, Problem, ProofOfPossession, RefusalStyle, ResourceConfig,
+    call_limits::{RawCallLimit, call_limits},
     issuer::{RawIssuer, issuers},
     ledger::{RawLedger, ledger},
     limits::{RawLimits, limits},
@@ -39,6 +40,8 @@ pub(super) struct RawConfig {
     answers: RawAnswers,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    call_limits: Vec<RawCallLimit>,
     admin: Option<RawAdmin>,
     #[serde(default)]
     ledger: RawLedger,
@@ -156,6 +159,7 @@ impl RawConfig {
         origins("answers.elicitation_origins", &self.answers.elicitation_origins, &mut problems);
         let limits = limits(self.limits, &mut problems);
         let ledger = ledger(self.ledger, folder, &mut problems);
+        let call_limits = call_limits(self.call_limits, &mut problems);
         let admin = self.admin.map(|raw| admin(raw, folder, &mut problems));
         let policies = policies(self.policies, folder, &mut problems);
         let told = |yes| {
@@ -182,6 +186,7 @@ impl RawConfig {
                     elicitation_origins: self.answers.elicitation_origins,
                 },
                 limits,
+                call_limits: call_limits.into(),
                 admin,
                 ledger,
                 watch: self.watch,

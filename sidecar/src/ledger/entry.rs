@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     authz::{Digests, Summary},
+    limits::LimitState,
     watch::{About, Finding, Severity},
 };
 
@@ -80,6 +81,8 @@ struct DecisionLeaf<'a> {
     shadow_flips: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     required_scopes: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    limits: &'a [LimitState],
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<&'a str>,
     /// A tool. A resource is named by a URI, which may name a person.
@@ -208,6 +211,7 @@ impl Entry {
             shadow_policies: &record.shadow_policies,
             shadow_flips: record.shadow_flips,
             required_scopes: &record.required_scopes,
+            limits: &record.limits,
             method: record.method.as_deref(),
             target: tool,
             provider: record.provider.as_deref(),

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Ledger, entry::Entry, outcome::OpenOutcome, writer::NotWritten};
 use crate::{
     authz::{AuditLevel, Authorized, Circumstances, Shadow, Summary},
+    limits::LimitState,
     message::{Envelope, Form, Message},
     rejection::{Asked, Rejection},
     token::Claims,
@@ -64,6 +65,8 @@ pub struct DecisionRecord {
     pub arguments_digest: Option<String>,
     /// The scopes that would have permitted it.
     pub required_scopes: Vec<String>,
+    /// What limits leave, where any applied.
+    pub limits: Vec<LimitState>,
     /// From the request's arrival to its decision, in microseconds.
     pub decided_after_us: u64,
 }
@@ -142,6 +145,7 @@ impl DecisionRecord {
             target: None,
             arguments_digest: None,
             required_scopes: Vec::new(),
+            limits: Vec::new(),
             decided_after_us: 0,
         }
     }
@@ -242,8 +246,10 @@ impl OpenRecord {
     pub(crate) async fn permitted(
         &mut self,
         authorized: &Authorized<Message>,
+        limits: &[LimitState],
     ) -> Result<(), Rejection> {
         self.record.decision = Decision::Allow;
+        self.record.limits = limits.to_vec();
         self.record.policies = authorized.determining_policies().to_vec();
         self.audit = authorized.obligations().audit.unwrap_or(AuditLevel::NoneArgs);
         self.write(PERMITTED).await.map_err(|NotWritten| {
@@ -269,6 +275,7 @@ impl OpenRecord {
         }
         self.record.policies = rejection.policies().to_vec();
         self.record.required_scopes = rejection.required_scopes().to_vec();
+        self.record.limits = rejection.limits().to_vec();
         match self.write(rejection.reason()).await {
             Ok(()) => rejection,
             Err(NotWritten) => Rejection::LedgerUnavailable,

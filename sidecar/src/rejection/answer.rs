@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::{Asked, Manner, Rejection};
 use crate::{
     config::{Disclosure, RefusalStyle},
+    limits::{self, LimitState},
     message::{
         Form, ProtocolVersion, RequestId,
         json::{Json, Object},
@@ -146,9 +147,12 @@ impl Rejection {
             Self::Denied { policies } if manner.policies == Disclosure::Told => {
                 data.set("policies", list(policies));
             }
-            Self::RateLimited { wait, .. } => {
+            Self::RateLimited { wait, limits, policies } => {
                 let millis = i64::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(i64::MAX);
                 data.set("retryAfterMs", Json::whole(millis.max(1)));
+                if manner.policies == Disclosure::Told {
+                    name_limits(&mut data, limits, policies);
+                }
             }
             Self::InvalidArguments { path, .. } => data.set("path", Json::from(path.as_str())),
             Self::MissingExtension(name) => {
@@ -185,6 +189,20 @@ impl Rejection {
         result.set("content", Json::Array(vec![Json::Object(content)]));
         result.set("isError", Json::Bool(true));
         answer(asked, "result", Json::Object(result))
+    }
+}
+
+/// Which limits left nothing: rules by their ids, and the policies where it is theirs.
+fn name_limits(data: &mut Object, limits: &[LimitState], policies: &[String]) {
+    let spent = limits.iter().filter(|state| state.remaining == 0).map(|state| &state.rule);
+    let (of_policies, mut rules): (Vec<_>, Vec<_>) =
+        spent.cloned().partition(|rule| rule == limits::BY_POLICY);
+    rules.dedup();
+    if !of_policies.is_empty() {
+        data.set("policies", list(policies));
+    }
+    if !rules.is_empty() {
+        data.set("limits", list(&rules));
     }
 }
 
