@@ -148,3 +148,55 @@ fn every_entry_for_an_identity_provider_in_the_documentation_resolves() {
     }
     assert_eq!(entries.len(), 11);
 }
+
+#[test]
+fn rules_of_calls_mean_something_or_are_refused() {
+    let with = |rule: &str| resolve(&format!("{MINIMAL}\n[[call_limits]]\n{rule}"));
+    let full = r#"id = "all"
+        per = ["principal", "tool", "group", "client", "zone", "server"]
+        tools = ["t"]
+        groups = ["g"]
+        zones = ["z"]
+        clients = ["c"]
+        rate = "30/minute"
+        burst = 5
+        concurrent = 4
+        calls_per_day = 1000
+        result_bytes_per_day = "10 MB""#;
+    let config = with(full).unwrap();
+    let [rule] = &*config.call_limits else { panic!("{:?}", config.call_limits) };
+    assert_eq!(rule.per.len(), 6);
+    assert_eq!(rule.ceilings.result_bytes_per_day, Some(10_000_000));
+    assert_eq!(rule.ceilings.rate.map(|rate| (rate.limit.calls, rate.burst)), Some((30, 5)));
+    let plain = with("id = \"a\"\nper = [\"tool\"]\nrate = \"3/day\"").unwrap();
+    assert_eq!(plain.call_limits[0].ceilings.rate.map(|rate| rate.burst), Some(3));
+    let usual = "id = \"a\"\nper = [\"tool\"]\nconcurrent = 1";
+    for (from, to, key) in [
+        ("id = \"a\"", "id = \"Not Kebab\"", "call_limits.0.id"),
+        ("id = \"a\"", "id = \"@rate_limit\"", "call_limits.0.id"),
+        ("concurrent = 1", "", "call_limits.0.id"),
+        ("[\"tool\"]", "[]", "call_limits.0.per"),
+        ("[\"tool\"]", "[\"tool\", \"tool\"]", "call_limits.0.per"),
+        ("[\"tool\"]", "[\"provider\"]", "per"),
+        ("[\"tool\"]", "[\"model\"]", "per"),
+        ("concurrent = 1", "concurrent = 0", "call_limits.0.concurrent"),
+        ("concurrent = 1", "concurrent = -1", "concurrent"),
+        ("concurrent = 1", "calls_per_day = 0", "call_limits.0.calls_per_day"),
+        ("concurrent = 1", "result_bytes_per_day = 0", "call_limits.0.result_bytes_per_day"),
+        ("concurrent = 1", "result_bytes_per_day = \"much\"", "result_bytes_per_day"),
+        ("concurrent = 1", "burst = 5", "call_limits.0.burst"),
+        ("concurrent = 1", "rate = \"0/day\"", "call_limits.0.rate"),
+        ("concurrent = 1", "rate = \"3/fortnight\"", "call_limits.0.rate"),
+        ("concurrent = 1", "rate = \"3/day\"\nburst = 0", "call_limits.0.burst"),
+        ("concurrent = 1", "rate = \"1/day\"\nburst = 4000000000", "call_limits.0.burst"),
+        ("concurrent = 1", "concurrent = 1\ntools = []", "call_limits.0.tools"),
+        ("concurrent = 1", "concurrent = 1\ngroups = [\"\"]", "call_limits.0.groups"),
+        ("concurrent = 1", "concurent = 1", "concurent"),
+    ] {
+        assert!(usual.contains(from));
+        let told = with(&usual.replace(from, to)).unwrap_err();
+        assert!(told.contains(key), "{to}: {told}");
+    }
+    let twice = format!("{usual}\n[[call_limits]]\n{usual}");
+    assert!(with(&twice).unwrap_err().contains("`call_limits.1.id` `a` is another rule's"));
+}
