@@ -11,6 +11,8 @@
 
 /// What must not be linked, what must be documented, what must not be committed.
 mod architecture;
+/// Rules of the configuration: who counts with whom, and what is told of what is left.
+mod call_limits;
 /// Clients that are described by a document of their own, and what the issuer fetches.
 mod client_documents;
 /// The official conformance suite, through the gate and past it.
