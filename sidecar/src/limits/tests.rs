@@ -284,3 +284,14 @@ async fn what_is_left_is_told_and_who_refused() {
     assert_eq!(told(&limits)[2], "all-day CallsPerDay 0");
     assert_eq!(told(&limits)[0], "often Rate 1", "{limits:?}");
 }
+
+#[test]
+fn a_rule_for_a_tool_that_there_is_not_is_warned_of() {
+    let gate = gate(
+        "[[call_limits]]\nid = 'r'\nper = ['tool']\nconcurrent = 1\ntools = ['get_customer_info', 'get_custommer', 'call_tool']",
+    );
+    let warnings = gate.policies.status().warnings;
+    let told = |name: &str| warnings.iter().any(|w| w.contains("`r`") && w.contains(name));
+    assert!(told("`get_custommer`") && told("`call_tool`"), "{warnings:?}");
+    assert!(!told("`get_customer_info`"), "{warnings:?}");
+}

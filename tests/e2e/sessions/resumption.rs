@@ -109,3 +109,27 @@ async fn who_may_no_longer_ask_does_not_fetch_the_answer() {
     assert_eq!(resume("customer:read").await.messages()[0]["id"], 1);
     stack.finish().await;
 }
+
+/// Whoever hangs up at once and fetches the answer otherwise has had it all the same.
+#[tokio::test]
+async fn an_answer_that_is_fetched_later_counts_as_one_that_was_waited_for() {
+    let result = json!({ "content": [], "x": "y".repeat(3_000) });
+    let upstream = breaking_off(json!({ "jsonrpc": "2.0", "id": 1, "result": result }));
+    let rule = "[[call_limits]]\nid = 'r'\nper = ['tool']\nresult_bytes_per_day = '4 kB'\ncalls_per_day = 9";
+    let stack = Stack::with().upstream(upstream.router()).settings(rule).start().await;
+    let alice = stack.caller("customer:read");
+    let session = open_session(&alice).await;
+    let asked = json!({ "name": "get_customer_info", "arguments": { "customer_id": "ABC123" } });
+    let begun = within(&alice, &session).request("tools/call", asked.clone()).await;
+    let event = event_id(&begun.body).to_owned();
+    for expected in [200, 200, 429, 429] {
+        let caller = within(&alice, &session).header("last-event-id", &event);
+        let reply = caller.send(Method::GET, None).await;
+        assert_eq!(reply.status, expected, "{}", reply.body);
+    }
+    let refused = within(&alice, &session).request("tools/call", asked).await;
+    assert_eq!(refused.reason(), "rate-limited");
+    let other = json!({ "name": "get_recent_customers", "arguments": {} });
+    assert_eq!(within(&alice, &session).request("tools/call", other).await.status, 200);
+    stack.finish().await;
+}

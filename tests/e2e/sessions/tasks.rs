@@ -96,3 +96,24 @@ async fn a_task_of_a_tool_that_is_no_longer_the_callers_is_refused() {
     assert_eq!(reply.reason(), "denied", "{}", reply.body);
     stack.finish().await;
 }
+
+#[tokio::test]
+async fn the_result_of_a_task_counts_where_its_tool_does() {
+    let upstream = with_tasks(false);
+    let rule = "[[call_limits]]\nid = 'r'\nper = ['principal']\nresult_bytes_per_day = 600";
+    let stack = Stack::with().upstream(upstream.router()).policies(EVERYTHING).settings(rule);
+    let stack = stack.start().await;
+    let alice = stack.caller("customer:read");
+    let task = alice.request("tools/call", call()).await.result()["task"]["taskId"].clone();
+    let mut statuses = Vec::new();
+    for method in ["tasks/get", "tasks/result", "tasks/get", "tasks/result"] {
+        let reply = alice.request(method, json!({ "taskId": task })).await;
+        statuses.push(reply.status.as_u16());
+    }
+    statuses.dedup();
+    assert_eq!(statuses, [200, 429]);
+    assert_eq!(alice.request("tools/call", call()).await.reason(), "rate-limited");
+    let cancelled = alice.request("tasks/cancel", json!({ "taskId": task })).await;
+    assert_eq!(cancelled.status, 200, "whoever has had enough may stop");
+    stack.finish().await;
+}
