@@ -239,7 +239,9 @@ async fn serves(stack: &Stack, address: &str) {
 /// The ledger's files cannot grow any more, as on a full disk, and later can again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_put_on_record_is_refused_until_it_can() {
-    let stack = Stack::start().await;
+    // One call at a time: what is refused for want of a record is not under way.
+    let rule = "[[call_limits]]\nid = 'one'\nper = ['principal']\nconcurrent = 1\n";
+    let stack = Stack::with().settings(rule).start().await;
     let address = moved(&stack, "");
     // Who ignores the signal is told by the write instead (setrlimit(2), RLIMIT_FSIZE).
     let limited = "trap '' XFSZ; ulimit -S -f 600; exec \"$0\" run --config moved.toml";

@@ -200,3 +200,24 @@ fn rules_of_calls_mean_something_or_are_refused() {
     let twice = format!("{usual}\n[[call_limits]]\n{usual}");
     assert!(with(&twice).unwrap_err().contains("`call_limits.1.id` `a` is another rule's"));
 }
+
+#[test]
+fn the_rules_in_the_documentation_resolve() {
+    let guide = include_str!("../../../docs/limits.md");
+    let (_, rest) = guide.split_once("```toml\n").unwrap();
+    let rules = rest.split("```").next().unwrap();
+    let config = resolve(&format!("{MINIMAL}\n{rules}")).unwrap();
+    assert_eq!(config.call_limits.len(), 3);
+}
+
+#[test]
+fn what_is_commented_out_in_the_example_resolves_too() {
+    let example = include_str!("../../cedargate.example.toml");
+    let rule: String = example
+        .lines()
+        .skip_while(|line| *line != "# [[call_limits]]")
+        .map_while(|line| line.strip_prefix("# "))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_eq!(resolve(&format!("{MINIMAL}\n{rule}")).unwrap().call_limits.len(), 1);
+}
