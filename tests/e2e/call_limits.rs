@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Json, Router, body::Body, response::IntoResponse as _, routing::any};
 use futures::StreamExt as _;
 use harness::{
-    Caller, Reply, Stack,
+    Caller, Reply, Stack, eventually,
     scripted::{Scripted, Sent, events, message},
 };
 use serde_json::{Value, json};
@@ -173,14 +173,13 @@ async fn begun(stack: &Stack, modern: bool) -> reqwest::Response {
 
 /// Tries until a place is free.
 async fn begun_at_last(stack: &Stack, modern: bool) -> reqwest::Response {
-    for _ in 0..150 {
-        let response = begun(stack, modern).await;
-        if response.status() == 200 {
-            return response;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("no place becomes free");
+    let mut answer = None;
+    eventually("a place is free", async || {
+        answer = Some(begun(stack, modern).await).filter(|response| response.status() == 200);
+        answer.is_some()
+    })
+    .await;
+    answer.unwrap()
 }
 
 #[tokio::test]
