@@ -36,8 +36,14 @@ use stream::EventStream;
 /// What a request holds until its answer ends.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) _slot: Slot,
-    pub(crate) _permit: Option<Permit>,
+    _slot: Slot,
+    _permit: Option<Permit>,
+}
+
+impl Held {
+    pub(crate) fn of(slot: Slot, permit: Option<Permit>) -> Self {
+        Self { _slot: slot, _permit: permit }
+    }
 }
 
 /// Relays the upstream's answer as `revision` asks, holding the caller's place to its end.

@@ -164,6 +164,7 @@ pub(crate) struct Limits {
     pub(crate) max_concurrent_requests: usize,
     pub(crate) max_concurrent_requests_per_principal: usize,
     pub(crate) max_answer_bytes: usize,
+    pub(crate) max_call_budgets: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Duration,

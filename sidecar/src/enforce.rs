@@ -125,7 +125,7 @@ async fn decide_then_forward(
     let revision = revision.telling(note);
     let outlives_its_caller = revision.outlives_its_caller();
     let outcome = record.outcome();
-    let held = Held { _slot: slot, _permit: permit };
+    let held = Held::of(slot, permit);
     let gate = Arc::clone(enforcer);
     let answered = answered(gate, authorized, claims, (revision, held, meter), outcome);
     if outlives_its_caller { carried_out(answered).await } else { answered.await }

@@ -148,6 +148,8 @@ impl Ledger {
 
     fn tell(&self, record: &DecisionRecord) {
         let shadow = Some(record.shadow_policies.join(" ")).filter(|ids| !ids.is_empty());
+        let limits: Vec<String> = record.limits.iter().map(ToString::to_string).collect();
+        let limits = Some(limits.join(" ")).filter(|limits| !limits.is_empty());
         let required = Some(record.required_scopes.join(" ")).filter(|scopes| !scopes.is_empty());
         tracing::info!(
             target: "cedargate::decision",
@@ -167,6 +169,7 @@ impl Ledger {
                 decision.reason = record.reason,
                 decision.policies = record.policies.join(" "),
                 decision.required_scopes = required,
+                decision.limits = limits,
                 decision.policy_version = record.policy_version,
                 decision.shadow_policies = shadow,
                 decision.shadow_flips = shadow.is_some().then_some(record.shadow_flips),

@@ -74,7 +74,7 @@ pub(crate) struct Permit {
 
 impl CallLimits {
     pub(crate) fn new(config: &Config) -> Self {
-        let store = Store::new(Timepiece::system(), MAX_BUDGETS);
+        let store = Store::new(Timepiece::system(), config.limits.max_call_budgets);
         Self {
             rules: Arc::clone(&config.call_limits),
             server: config.upstream.name.clone(),
@@ -210,8 +210,6 @@ fn limited(message: &Message) -> Option<(&str, Purpose)> {
     }
 }
 
-/// A few hundred bytes each.
-const MAX_BUDGETS: usize = 100_000;
 /// What brings the result of a task (MCP 2025-11-25, tasks; 2026-07-28, SEP-2663).
 const FETCHING: [&str; 2] = ["tasks/get", "tasks/result"];
 

@@ -15,6 +15,7 @@ pub(super) struct RawLimits {
     max_concurrent_requests: usize,
     max_concurrent_requests_per_principal: usize,
     max_answer_bytes: usize,
+    max_call_budgets: usize,
     #[serde(with = "humantime_serde")]
     body_timeout: Duration,
     #[serde(with = "humantime_serde")]
@@ -44,6 +45,8 @@ impl Default for RawLimits {
             max_concurrent_requests_per_principal: 256,
             // Tool lists of a thousand tools are below two mebibytes.
             max_answer_bytes: 8 * 1024 * 1024,
+            // A few hundred bytes each, one for each that a rule tells apart.
+            max_call_budgets: 100_000,
             body_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(3),
             // Tools that call models take their time.
@@ -67,6 +70,7 @@ pub(super) fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
             raw.max_concurrent_requests_per_principal == 0,
         ),
         ("limits.max_answer_bytes", raw.max_answer_bytes == 0),
+        ("limits.max_call_budgets", raw.max_call_budgets == 0),
         ("limits.body_timeout", raw.body_timeout.is_zero()),
         ("limits.connect_timeout", raw.connect_timeout.is_zero()),
         ("limits.response_timeout", raw.response_timeout.is_zero()),
@@ -92,6 +96,7 @@ pub(super) fn limits(raw: RawLimits, problems: &mut Problems) -> Limits {
         max_concurrent_requests: raw.max_concurrent_requests,
         max_concurrent_requests_per_principal: raw.max_concurrent_requests_per_principal,
         max_answer_bytes: raw.max_answer_bytes,
+        max_call_budgets: raw.max_call_budgets,
         body_timeout: raw.body_timeout,
         connect_timeout: raw.connect_timeout,
         response_timeout: raw.response_timeout,

@@ -1,6 +1,6 @@
 //! How much is left: for records, for callers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -41,7 +41,23 @@ pub(super) struct Left {
     pub(super) room: bool,
 }
 
+impl fmt::Display for LimitState {
+    /// As logs have it: `per-caller:rate=3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}={}", self.rule, self.of.as_str(), self.remaining)
+    }
+}
+
 impl Ceiling {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Concurrent => "concurrent",
+            Self::CallsPerDay => "calls-per-day",
+            Self::ResultBytesPerDay => "result-bytes-per-day",
+        }
+    }
+
     /// Whether a call takes one of it.
     pub(super) fn counts_calls(self) -> bool {
         self != Self::ResultBytesPerDay

@@ -264,7 +264,7 @@ fn one_more(count: &mut u32, most: u32) -> bool {
     room
 }
 
-/// Each looks at all budgets: a millisecond or two when there are as many as can be.
+/// Each looks at all budgets: a millisecond or two for a hundred thousand.
 const SWEEP: Duration = Duration::from_secs(60);
 const SWEEP_WHEN_FULL: Duration = Duration::from_secs(1);
 /// After so long it is worth trying again.

@@ -63,7 +63,7 @@ impl Rejection {
             Self::UnknownMethod => "Method not found",
             Self::Denied { .. } => "policy does not permit this",
             Self::EvaluationFailed { .. } => "policy could not be evaluated for this request",
-            Self::RateLimited { .. } => "too many calls of this tool, try again later",
+            Self::RateLimited { .. } => "too many calls for now, try again later",
             Self::UpstreamUnreachable => "the upstream server cannot be reached",
             Self::UpstreamTooSlow => "the upstream server took too long",
             Self::UpstreamStatus | Self::UpstreamAnswer => {

@@ -53,6 +53,7 @@ fn limits() -> Limits {
         max_concurrent_requests: 64,
         max_concurrent_requests_per_principal: 64,
         max_answer_bytes: 200_000,
+        max_call_budgets: 9,
         body_timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(10),
         response_timeout: Duration::from_secs(20),
