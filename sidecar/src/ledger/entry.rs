@@ -413,6 +413,17 @@ mod tests {
     }
 
     #[test]
+    fn what_limits_left_is_in_the_tree_where_any_applied() {
+        let mut record = DecisionRecord::new(([192, 0, 2, 1], 1).into());
+        assert!(!Entry::of(&record, None).placed(7).leaf.contains("limits"));
+        let (rule, of) = ("per-caller".to_owned(), crate::limits::Ceiling::CallsPerDay);
+        record.limits = vec![LimitState { rule, of, remaining: 3 }];
+        let leaf = Entry::of(&record, None).placed(7).leaf;
+        let wanted = r#""limits":[{"rule":"per-caller","of":"calls-per-day","remaining":3}]"#;
+        assert!(leaf.contains(wanted), "{leaf}");
+    }
+
+    #[test]
     fn every_byte_of_it_counts() {
         let placed = entry();
         for position in 0..placed.leaf.len() {
