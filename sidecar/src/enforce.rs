@@ -102,8 +102,8 @@ async fn decide_then_forward(
     // May they?  (Cedar: principal, action, resource, context)
     let policies = enforcer.policies.current();
     let principal = policies.principal_name(&claims);
-    let circumstances =
-        Circumstances::of(&message, peer.ip(), &enforcer.histories, principal.clone());
+    let known = (&enforcer.histories, enforcer.ledger.watch());
+    let circumstances = Circumstances::of(&message, peer.ip(), known, principal.clone());
     record.asks(&principal, &message, &circumstances);
     let tool = message.called_tool().map(str::to_owned);
     let decided =

@@ -138,6 +138,11 @@ impl Ledger {
         }
     }
 
+    /// What looks at every record.
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<DecisionRecord>> {
         self.subscribers.subscribe()
     }

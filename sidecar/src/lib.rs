@@ -13,7 +13,7 @@
 //! - `ledger`: a [`DecisionRecord`] for each request, before anything leaves.
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
 //! - `answer`: holds what comes back against what was asked, narrows lists, streams the rest.
-//! - `watch`: is something odd going on? Detectors over decision records; they decide nothing.
+//! - `watch`: is something odd going on? Detectors read the records and decide nothing.
 //! - `admin`: readiness and revocation, for operators, on a listener of its own.
 //! - `rejection`: every refusal, its reason, status and challenge.
 //!
@@ -42,10 +42,6 @@ mod token;
 mod upstream;
 #[cfg(test)]
 mod vectors;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "policies, pins and answers do not ask it yet")
-)]
 mod watch;
 
 use std::{future::Future, io, net::TcpListener, path::PathBuf, sync::Arc};

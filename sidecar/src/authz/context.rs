@@ -16,9 +16,12 @@ use super::{
     history::{Histories, Tally},
     shape::{self, Known, RecordShape, TypeNames},
 };
-use crate::message::{
-    Message,
-    json::{Json, Object},
+use crate::{
+    message::{
+        Message,
+        json::{Json, Object},
+    },
+    watch::{OpenFindings, Watch, WatchConfig},
 };
 
 /// What of a request is neither in its caller's token nor among its arguments.
@@ -29,7 +32,8 @@ pub(crate) struct Circumstances {
     provider: Option<String>,
     model: Option<String>,
     histories: Arc<Histories>,
-    /// Whose history is looked at.
+    watch: Arc<Watch>,
+    /// Whose history and findings are looked at.
     principal: String,
     supposition: Option<Supposition>,
 }
@@ -38,7 +42,7 @@ impl Circumstances {
     pub(crate) fn of(
         message: &Message,
         peer: IpAddr,
-        histories: &Arc<Histories>,
+        (histories, watch): (&Arc<Histories>, &Arc<Watch>),
         principal: String,
     ) -> Self {
         let meta = message.params().and_then(|params| params.get("_meta")?.as_object());
@@ -47,8 +51,8 @@ impl Circumstances {
             text.filter(|text| text.len() <= MAX_CLAIMED_BYTES).map(str::to_owned)
         };
         let (provider, model) = (claimed(META_PROVIDER), claimed(META_MODEL));
-        let histories = Arc::clone(histories);
-        Self { peer, provider, model, histories, principal, supposition: None }
+        let (histories, watch) = (Arc::clone(histories), Arc::clone(watch));
+        Self { peer, provider, model, histories, watch, principal, supposition: None }
     }
 
     /// For which model's provider the client says that it speaks.
@@ -73,6 +77,7 @@ impl Circumstances {
             provider: supposition.provider.clone(),
             model: supposition.model.clone(),
             histories: Arc::new(Histories::new(Duration::from_secs(1))),
+            watch: Arc::new(Watch::new(WatchConfig::default())),
             principal: String::new(),
             supposition: Some(supposition),
         }
@@ -81,6 +86,13 @@ impl Circumstances {
     #[cfg(test)]
     pub(super) fn none() -> Self {
         Self::supposed(Supposition::default())
+    }
+
+    /// Of whom this watch may know something.
+    #[cfg(test)]
+    pub(super) fn watched(watch: &Arc<Watch>, principal: &str) -> Self {
+        let (watch, principal) = (Arc::clone(watch), principal.to_owned());
+        Self { watch, principal, supposition: None, ..Self::none() }
     }
 }
 
@@ -92,6 +104,7 @@ pub(super) struct Supposition {
     pub(super) model: Option<String>,
     pub(super) at: Option<Timestamp>,
     pub(super) history: Tally,
+    pub(super) risk: OpenFindings,
 }
 
 /// What has to be supplied.
@@ -105,11 +118,20 @@ pub(super) struct ContextShape {
     system: Option<Vec<&'static str>>,
     peer: Option<Vec<&'static str>>,
     history: Option<Vec<&'static str>>,
+    risk: Option<Vec<&'static str>>,
 }
 
 const SYSTEM: Known = &[("now", "datetime")];
 const PEER: Known = &[("ip", "ipaddr"), ("provider", "String"), ("model", "String")];
 const HISTORY: Known = &[("calls", "Long"), ("denials", "Long"), ("tools", "Long")];
+const RISK: Known = &[
+    ("open", "Long"),
+    ("low", "Long"),
+    ("medium", "Long"),
+    ("high", "Long"),
+    ("critical", "Long"),
+    ("detectors", "Set<String>"),
+];
 
 impl ContextShape {
     /// What a context declares; what cannot be supplied is an error here and not at a request.
@@ -164,6 +186,7 @@ impl ContextShape {
                     shape.peer = Some(known(PEER).map_err(within)?);
                 }
                 "history" => shape.history = Some(known(HISTORY).map_err(within)?),
+                "risk" => shape.risk = Some(known(RISK).map_err(within)?),
                 _ if definition.get("required") == Some(&Value::Bool(false)) => {}
                 other => return Err(format!("nobody supplies `context.{other}` as declared")),
             }
@@ -182,7 +205,7 @@ impl ContextShape {
         arguments: Option<&Object>,
         circumstances: &Circumstances,
     ) -> Result<Context, Misfit> {
-        let mut pairs = Vec::with_capacity(4);
+        let mut pairs = Vec::with_capacity(6);
         let none = Object::default();
         let arguments = arguments.unwrap_or(&none);
         if let Some(input) = &self.input {
@@ -204,6 +227,9 @@ impl ContextShape {
         }
         if let Some(wanted) = &self.history {
             pairs.push(("history".to_owned(), circumstances.history(wanted)));
+        }
+        if let Some(wanted) = &self.risk {
+            pairs.push(("risk".to_owned(), circumstances.risk(wanted)));
         }
         // What fails here is an extension value in the input: a duration that is none, say.
         Context::from_pairs(pairs).map_err(|_| Misfit::at("arguments".to_owned()))
@@ -236,6 +262,26 @@ impl Circumstances {
                 "denials" => tally.denials,
                 _ => tally.tools,
             }))
+        })
+    }
+
+    fn risk(&self, wanted: &[&'static str]) -> RestrictedExpression {
+        let open = match &self.supposition {
+            Some(supposition) => supposition.risk.clone(),
+            None => self.watch.open_findings(&self.principal, Timestamp::now()),
+        };
+        let count = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        let text = |code: &&str| RestrictedExpression::new_string((*code).to_owned());
+        shape::select(wanted, |member| {
+            let number = match member {
+                "open" => open.all(),
+                "low" => open.low,
+                "medium" => open.medium,
+                "high" => open.high,
+                "critical" => open.critical,
+                _ => return Some(RestrictedExpression::new_set(open.detectors.iter().map(text))),
+            };
+            Some(RestrictedExpression::new_long(count(number)))
         })
     }
 }

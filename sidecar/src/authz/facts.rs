@@ -56,13 +56,13 @@ const TEXTS: Known = &[
     ("count", "Long"),
     ("longest", "Long"),
     ("path", "String"),
-    ("hosts", "Set"),
-    ("domains", "Set"),
+    ("hosts", "Set<String>"),
+    ("domains", "Set<String>"),
 ];
 const NUMBER: Known = &[("minor", "Long"), ("exact", "Bool")];
 const NUMBERS: Known =
     &[("count", "Long"), ("min", "Long"), ("max", "Long"), ("sum", "Long"), ("overflow", "Bool")];
-const MEMBERS: Known = &[("count", "Long"), ("names", "Set")];
+const MEMBERS: Known = &[("count", "Long"), ("names", "Set<String>")];
 const COUNT: Known = &[("count", "Long")];
 
 impl FactsShape {

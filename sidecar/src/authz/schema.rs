@@ -44,7 +44,7 @@ fn action(name: &str, tool: &Value) -> String {
     format!(
         "  action {}\n    in [call_tool]\n    appliesTo {{\n      principal: [OAuthUser],\n      \
          resource: [Tool],\n      context: {{\n        system: System,\n        peer: Peer,\n        \
-         history: History,\n        input: {input},\n{facts}      }},\n    }};\n",
+         history: History,\n        risk: Risk,\n        input: {input},\n{facts}      }},\n    }};\n",
         quoted(&tool_action(name)),
     )
 }

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod chosen_tools;
+mod risk;
 
 use std::path::Path;
 

@@ -14,6 +14,7 @@ use crate::{
     message::{Envelope, Message, Method, TargetKind},
     rejection::Rejection,
     token::{Claims, Supposed},
+    watch::OpenFindings,
 };
 
 /// A supposed request.
@@ -30,6 +31,8 @@ pub(crate) struct Trial {
     pub(crate) at: Option<Timestamp>,
     /// Calls, denials and tools of the last minutes.
     pub(crate) history: [i64; 3],
+    /// What is open about the caller.
+    pub(crate) risk: OpenFindings,
     /// Whether the tool's definition was seen changed.
     pub(crate) changed: bool,
 }
@@ -58,6 +61,7 @@ impl Trial {
             model: self.model.clone(),
             at: self.at,
             history: super::history::Tally { calls, denials, tools },
+            risk: self.risk.clone(),
         })
     }
 

@@ -17,6 +17,7 @@ use crate::{
         tryout::{PERMIT, Trial},
     },
     token::Supposed,
+    watch::{Detector, Severity},
 };
 
 /// Say why a call is permitted or refused, and what would change that
@@ -51,6 +52,9 @@ pub(super) struct ExplainArguments {
     /// A group of the caller; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
+    /// An open finding about the caller, as `provider-shopping=high`; may be repeated
+    #[arg(long, value_name = "DETECTOR=SEVERITY", value_parser = open_finding)]
+    risk: Vec<(Detector, Severity)>,
     /// The caller's `sub`
     #[arg(long)]
     sub: Option<String>,
@@ -138,8 +142,16 @@ fn trial(arguments: &ExplainArguments, issuer: &str) -> Result<Trial, String> {
         method: arguments.method.clone(),
         target: arguments.target.clone(),
         arguments: arguments.arguments.as_deref().map(call_arguments).transpose()?,
+        risk: arguments.risk.iter().copied().collect(),
         ..Trial::default()
     })
+}
+
+/// `provider-shopping=high`.
+fn open_finding(text: &str) -> Result<(Detector, Severity), String> {
+    let (detector, severity) = text.split_once('=').ok_or("say it as `provider-shopping=high`")?;
+    let detector = serde_json::from_value(Value::from(detector)).map_err(|e| e.to_string())?;
+    Ok((detector, serde_json::from_value(Value::from(severity)).map_err(|e| e.to_string())?))
 }
 
 fn call_arguments(text: &str) -> Result<Map<String, Value>, String> {

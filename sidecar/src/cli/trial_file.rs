@@ -10,7 +10,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{authz::tryout::Trial, token::Supposed};
+use crate::{
+    authz::tryout::Trial,
+    token::Supposed,
+    watch::{Detector, Severity},
+};
 
 /// One test of policies.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,6 +71,8 @@ pub(super) struct Given {
     calls: i64,
     denials: i64,
     tools: i64,
+    /// What the watch has open about the caller, each with its severity.
+    risk: BTreeMap<Detector, Severity>,
     /// Whether the tool's definition was seen changed.
     changed: bool,
 }
@@ -116,6 +122,7 @@ impl PolicyTest {
             model: given.model.clone(),
             at: given.at,
             history: [given.calls, given.denials, given.tools],
+            risk: given.risk.iter().map(|(detector, severity)| (*detector, *severity)).collect(),
             changed: given.changed,
         })
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use uuid::Uuid;
 
-use super::finding::{About, Finding, Severity, Suspicion};
+use super::finding::{About, Detector, Finding, Severity, Suspicion};
 
 /// All that is open.
 #[derive(Debug)]
@@ -66,11 +66,8 @@ impl Board {
     pub(super) fn about(&self, about: &About, now: Timestamp) -> OpenFindings {
         let Some(open) = self.open.get(about) else { return OpenFindings::default() };
         let open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut counted = OpenFindings::default();
-        for finding in open.iter().filter(|finding| finding.expires > now) {
-            counted.count(finding);
-        }
-        counted
+        let still_open = open.iter().filter(|finding| finding.expires > now);
+        still_open.map(|finding| (finding.detector, finding.severity)).collect()
     }
 
     /// Everything that is open, worst first.
@@ -86,15 +83,26 @@ impl Board {
 }
 
 impl OpenFindings {
-    fn count(&mut self, finding: &Finding) {
-        let counter = match finding.severity {
-            Severity::Low => &mut self.low,
-            Severity::Medium => &mut self.medium,
-            Severity::High => &mut self.high,
-            Severity::Critical => &mut self.critical,
-        };
-        *counter += 1;
-        self.detectors.insert(finding.detector.code());
+    /// How many of any severity.
+    pub(crate) fn all(&self) -> usize {
+        self.low + self.medium + self.high + self.critical
+    }
+}
+
+impl FromIterator<(Detector, Severity)> for OpenFindings {
+    fn from_iter<T: IntoIterator<Item = (Detector, Severity)>>(findings: T) -> Self {
+        let mut open = Self::default();
+        for (detector, severity) in findings {
+            let counter = match severity {
+                Severity::Low => &mut open.low,
+                Severity::Medium => &mut open.medium,
+                Severity::High => &mut open.high,
+                Severity::Critical => &mut open.critical,
+            };
+            *counter += 1;
+            open.detectors.insert(detector.code());
+        }
+        open
     }
 }
 
@@ -138,7 +146,6 @@ const MAX_EVIDENCE: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::finding::Detector;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -173,6 +173,12 @@ fn named(path: &str) -> String {
         "context.history.calls" => "the number of calls in the last minutes".to_owned(),
         "context.history.denials" => "the number of refusals in the last minutes".to_owned(),
         "context.history.tools" => "the number of tools called in the last minutes".to_owned(),
+        "context.risk.open" => "the number of open findings about the caller".to_owned(),
+        "context.risk.low" => "the number of open findings of low severity".to_owned(),
+        "context.risk.medium" => "the number of open findings of medium severity".to_owned(),
+        "context.risk.high" => "the number of open findings of high severity".to_owned(),
+        "context.risk.critical" => "the number of open findings of critical severity".to_owned(),
+        "context.risk.detectors" => "the detectors with open findings about the caller".to_owned(),
         other => format!("`{other}`"),
     }
 }

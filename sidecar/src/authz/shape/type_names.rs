@@ -121,11 +121,11 @@ pub(in crate::authz) fn wanted(
     declared
         .into_iter()
         .map(|(name, definition)| {
-            let of = cedar_name(names, definition)?;
+            let of = written(names, definition)?;
             let member = known.iter().find(|(own, r#type)| *own == name && of == *r#type);
             member.map(|(own, _)| *own).ok_or_else(|| {
-                let written = |(own, r#type): &(&str, &str)| format!("{own}: {}", r#type);
-                let there_are: Vec<String> = known.iter().map(written).collect();
+                let known_as = |(own, r#type): &(&str, &str)| format!("{own}: {}", r#type);
+                let there_are: Vec<String> = known.iter().map(known_as).collect();
                 format!("has `{name}: {of}`; there are {}", there_are.join(", "))
             })
         })
@@ -142,6 +142,15 @@ pub(in crate::authz) fn cedar_name<'a>(
     definition: &'a Value,
 ) -> Result<&'a str, String> {
     type_name(names.resolved(definition, MAX_DEPTH)?)
+}
+
+/// The same, as it is written in a schema: with what a set holds.
+fn written(names: &TypeNames<'_>, definition: &Value) -> Result<String, String> {
+    let resolved = names.resolved(definition, MAX_DEPTH)?;
+    match (type_name(resolved)?, resolved.get("element")) {
+        ("Set", Some(element)) => Ok(format!("Set<{}>", cedar_name(names, element)?)),
+        (name, _) => Ok(name.to_owned()),
+    }
 }
 
 const OWN_NAMESPACE: &str = "Mcp::";
