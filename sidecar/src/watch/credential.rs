@@ -5,9 +5,12 @@
 //!
 //! False alarms: examples in documentation, since an example looks like what it is an example of
 //! (Amazon's own, which end in `EXAMPLE`, are left out); a JSON Web Token that was meant to be passed
-//! on. Passwords and keys without a shape are not found, nor is anything that is encoded, split, or
-//! spelled with JSON's escapes.
+//! on. Passwords and keys without a shape are not found, nor is anything that is encoded, encrypted or
+//! split over several texts.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -78,30 +81,59 @@ pub(super) fn suspicion(kind: CredentialKind, seen_in: SeenIn, record: Uuid) -> 
     }
 }
 
-/// The first credential in the text, as far as one can tell by its shape. Linear in its length: the
-/// bytes of a word are looked at when it begins, and those of a JSON Web Token three times.
+/// The worst credential in the text, as far as one can tell by its shape.
+///
+/// Linear in its length: one pass finds where one might begin, and of what begins there each byte is
+/// looked at three times at most.
 pub(crate) fn credentials_in(text: &[u8]) -> Option<CredentialKind> {
-    let mut rest = text;
-    let mut at_a_beginning = true;
-    while let Some((first, after)) = rest.split_first() {
-        if at_a_beginning && let Some(kind) = begins(rest) {
-            return Some(kind);
-        }
-        at_a_beginning = !is_base64url(*first);
-        // What JSON writes as `\n` or `\u000a` stands between words too.
-        let escaped = if *first == b'\\' { escape(after) } else { 0 };
-        rest = after.get(escaped..).unwrap_or_default();
+    match unescaped(text) {
+        Some(plain) => worst_in(&plain),
+        None => worst_in(text),
     }
-    None
 }
 
-/// How many bytes after a backslash belong to it.
-fn escape(after: &[u8]) -> usize {
-    match after {
-        [b'u', digits @ ..] if digits.len() >= 4 => 5,
-        [_, ..] => 1,
-        [] => 0,
+fn worst_in(text: &[u8]) -> Option<CredentialKind> {
+    let candidates = BEGINNINGS.as_ref()?.find_iter(text);
+    candidates
+        .filter_map(|found| {
+            let (before, from_here) = text.split_at_checked(found.start())?;
+            ends_between_words(before).then(|| begins(from_here)).flatten()
+        })
+        .max_by_key(|kind| kind.severity())
+}
+
+/// Whether a word can begin after this. What JSON writes as `\n` or `\u000a` stands between words
+/// too, and so it does where JSON stands within JSON.
+fn ends_between_words(before: &[u8]) -> bool {
+    match before {
+        [] | [.., b'\\', b'b' | b'f' | b'n' | b'r' | b't'] => true,
+        [.., b'\\', b'u', _, _, _, _] => true,
+        [.., last] => !is_base64url(*last),
     }
+}
+
+/// The text without escapes of characters that need none (`\u002d`), if it has any: by them words
+/// that everybody reads would be hidden from whoever looks at bytes.
+fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
+    let escapes = NEEDLESS.as_ref()?;
+    let mut plain = Vec::new();
+    let mut taken = 0;
+    for found in escapes.find_iter(text) {
+        let digits = text.get(found.end()..found.end() + 2).unwrap_or_default();
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'));
+        let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
+            continue;
+        };
+        if byte.is_ascii_graphic() || byte == b' ' {
+            plain.extend_from_slice(text.get(taken..found.start()).unwrap_or_default());
+            plain.push(byte);
+            taken = found.end() + 2;
+        }
+    }
+    (taken > 0).then(|| {
+        plain.extend_from_slice(text.get(taken..).unwrap_or_default());
+        plain
+    })
 }
 
 fn begins(text: &[u8]) -> Option<CredentialKind> {
@@ -194,6 +226,33 @@ fn is_base64url(byte: u8) -> bool {
     is_word(byte) || byte == b'-'
 }
 
+/// How those begin for which `begins` looks. Nothing but too many of them could fail.
+static BEGINNINGS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let beginnings = [
+        "eyJ",
+        "AKIA",
+        "ASIA",
+        "AIza",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "xoxa-",
+        "xoxb-",
+        "xoxe-",
+        "xoxp-",
+        "xoxr-",
+        "xoxs-",
+        "sk_live_",
+        "rk_live_",
+        "-----BEGIN ",
+    ];
+    AhoCorasick::new(beginnings).ok()
+});
+/// How JSON can write any of the first 256 characters.
+static NEEDLESS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(["\\u00"]).ok());
 /// The shortest header that names an algorithm is longer.
 const MIN_JWT_PART: usize = 12;
 /// Several times as long as they are.
@@ -263,6 +322,28 @@ mod tests {
         ] {
             assert_eq!(credentials_in(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_credential_is_known_however_json_spells_it() {
+        for (kind, example) in examples() {
+            let spelled: String =
+                example.bytes().map(|byte| format!("\\u{:04X}", u16::from(byte))).collect();
+            let some = example.replace('-', "\\u002d").replace('y', "\\u0079");
+            for text in [spelled, format!("{{\"a\":\"\\u0022{some}\\n\"}}")] {
+                assert_eq!(credentials_in(text.as_bytes()), Some(kind), "{text}");
+            }
+        }
+        for text in ["\\u00", "\\u00+1", "\\u002", "\\u00zz", "\\u0000eyJ"] {
+            assert_eq!(credentials_in(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_several_the_worst_is_told() {
+        let all: Vec<String> = examples().into_iter().map(|(_, example)| example).collect();
+        let worst = credentials_in(all.join(" ").as_bytes()).unwrap();
+        assert_eq!(worst.severity(), Severity::Critical);
     }
 
     #[test]
