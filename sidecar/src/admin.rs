@@ -1,6 +1,7 @@
-//! For operators, on a listener of its own: is it alive, is it ready, and which tokens are to be
-//! refused before their time.
+//! For operators, on a listener of its own: is it alive, is it ready, what has the watch noticed, and
+//! which tokens are to be refused before their time.
 
+mod findings;
 mod revoke;
 
 use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
@@ -21,7 +22,7 @@ use crate::{config::AdminConfig, edge::connections::Bounded, enforce::Enforcer, 
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
     enforcer: Arc<Enforcer>,
-    /// Who knows it may revoke; without one nobody may.
+    /// Who knows it may revoke and read findings; without one nobody may.
     secret: Option<Arc<Secret>>,
 }
 
@@ -112,6 +113,7 @@ impl Admin {
         let mut router = Router::new().route("/livez", get(alive)).route("/readyz", get(ready));
         if self.secret.is_some() {
             router = router
+                .route("/findings", get(findings::open))
                 .route("/revoke", post(revoke::token))
                 .route("/revocations", post(revoke::add).delete(revoke::lift));
         }

@@ -29,6 +29,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 pub use checkpoint::UnusableLedgerKey;
 pub(crate) use record::OpenRecord;
@@ -38,7 +39,7 @@ pub use store::UnusableLedger;
 use crate::{
     authz::Summary,
     config::LedgerConfig,
-    watch::{Finding, Watch, WatchConfig},
+    watch::{Finding, SeenIn, Watch, WatchConfig, Webhook},
 };
 use checkpoint::{Signer, Verifier};
 use entry::Entry;
@@ -59,6 +60,8 @@ pub(crate) struct Ledger {
     announced: Arc<ArcSwapOption<String>>,
     /// Looks at every record.
     watch: Arc<Watch>,
+    /// Where findings are posted, too.
+    webhook: Option<Arc<Webhook>>,
 }
 
 /// Why a ledger cannot be opened.
@@ -89,7 +92,13 @@ impl Ledger {
             writer: Arc::default(),
             announced: Arc::default(),
             watch: Arc::new(Watch::new(watch)),
+            webhook: None,
         }
+    }
+
+    /// The same, which posts findings.
+    pub(crate) fn posting(self, webhook: Option<Webhook>) -> Self {
+        Self { webhook: webhook.map(Arc::new), ..self }
     }
 
     /// Opens the files of the gate that is known as `origin`, or begins them.
@@ -143,6 +152,10 @@ impl Ledger {
         &self.watch
     }
 
+    pub(crate) fn webhook(&self) -> Option<&Webhook> {
+        self.webhook.as_deref()
+    }
+
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<DecisionRecord>> {
         self.subscribers.subscribe()
     }
@@ -189,6 +202,24 @@ impl Ledger {
         self.watch.observe(record).iter().for_each(|finding| self.raise(finding));
     }
 
+    /// Looks for credentials in what passes.
+    pub(crate) fn look_for_credentials(
+        &self,
+        principal: &str,
+        request_id: Uuid,
+        what: (&[u8], SeenIn),
+    ) {
+        let now = Timestamp::now();
+        let found = self.watch.look_for_credentials(principal, request_id, what, now);
+        found.iter().for_each(|finding| self.raise(finding));
+    }
+
+    /// Puts on record that a list showed another definition of a tool than the accepted one.
+    pub(crate) fn definition_changed(&self, tool: &str, request_id: Uuid) {
+        let found = self.watch.definition_changed(tool, request_id, Timestamp::now());
+        found.iter().for_each(|finding| self.raise(finding));
+    }
+
     /// Puts a finding on record.
     fn raise(&self, finding: &Finding) {
         tracing::warn!(
@@ -203,6 +234,9 @@ impl Ledger {
             "{}", finding.explanation
         );
         self.append_soon(Entry::of_finding(finding));
+        if let Some(webhook) = &self.webhook {
+            webhook.offer(finding);
+        }
     }
 }
 

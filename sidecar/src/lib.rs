@@ -59,6 +59,7 @@ pub use message::Message;
 pub use pem::UnusablePem;
 pub use token::{BearerToken, Claims, UnusableIssuer, UnusableJournal};
 pub use upstream::{UnusableKey, UnusableUpstream};
+pub use watch::UnusableWebhook;
 
 pub use admin::UnusableSecret;
 use admin::{Admin, Secret};
@@ -76,6 +77,7 @@ use session::{Remembered, Seals};
 use slots::Slots;
 use token::{Revocations, TokenVerifier};
 use upstream::Upstream;
+use watch::Webhook;
 
 /// A gate ready to serve: its configuration is whole, its policies are loaded and validated.
 #[derive(Debug)]
@@ -117,6 +119,9 @@ pub enum StartError {
     /// The upstream cannot be used as configured.
     #[error(transparent)]
     Upstream(#[from] UnusableUpstream),
+    /// The webhook for findings cannot be used as configured.
+    #[error(transparent)]
+    Webhook(#[from] UnusableWebhook),
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -147,6 +152,7 @@ impl Gate {
             Ok(())
         };
         let seals = Seals::new(config.sealing_key.as_deref(), config.resource.identifier());
+        let webhook = config.watch.webhook.as_ref().map(Webhook::new).transpose();
         [
             identity.map_err(|cause| StartError::tls(listener, cause)),
             Revocations::load(journal).map(drop).map_err(StartError::from),
@@ -155,6 +161,7 @@ impl Gate {
             Policies::load(config).map(drop).map_err(StartError::from),
             Upstream::new(config).map(drop).map_err(StartError::from),
             seals.map(drop).map_err(StartError::from),
+            webhook.map(drop).map_err(StartError::from),
         ]
         .into_iter()
         .filter_map(Result::err)
@@ -180,13 +187,14 @@ impl Gate {
         let revocations = Revocations::load(journal)?;
         let secret = config.admin.as_ref().and_then(|admin| admin.token_file.as_ref());
         let secret = secret.map(Secret::read).transpose()?;
+        let webhook = config.watch.webhook.as_ref().map(Webhook::new).transpose()?;
         let enforcer = Enforcer {
             neighbours: Neighbours::new(&config.resource),
             verifier: TokenVerifier::new(&config.issuers, &config.resource, revocations)?,
             policies: PolicyStore::load(config)?,
             histories: Arc::new(Histories::new(config.policies.history_window)),
             call_limits: CallLimits::new(config),
-            ledger: Ledger::new(config.watch.clone()),
+            ledger: Ledger::new(config.watch.clone()).posting(webhook),
             upstream: Arc::new(Upstream::new(config)?),
             seals: Arc::new(Seals::new(
                 config.sealing_key.as_deref(),
@@ -275,6 +283,13 @@ pub async fn run(
     background.spawn(async move {
         futures::future::join_all(refreshing.verifier.key_sets().map(token::Jwks::keep_fresh))
             .await;
+    });
+    let posting = enforcer.ledger.clone();
+    background.spawn(async move {
+        match posting.webhook() {
+            Some(webhook) => webhook.deliver().await,
+            None => std::future::pending().await,
+        }
     });
     enforcer.verifier.revocations().take_up().await.map_err(io::Error::other)?;
     if let Some((admin, listener)) = admin {

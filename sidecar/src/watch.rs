@@ -33,6 +33,7 @@ mod sequence;
 mod simulator;
 mod tool_enumeration;
 mod unusual_activity;
+mod webhook;
 
 use std::{
     collections::BTreeSet,
@@ -52,9 +53,12 @@ use act::Act;
 use finding::Suspicion;
 use open::Board;
 
-pub(crate) use credential::{CredentialKind, SeenIn, credentials_in};
+use credential::credentials_in;
+pub(crate) use credential::{CredentialKind, SeenIn};
 pub(crate) use finding::{About, Detector, Finding, Severity};
 pub(crate) use open::OpenFindings;
+pub use webhook::UnusableWebhook;
+pub(crate) use webhook::{Undelivered, Webhook, WebhookConfig};
 
 /// What detectors look for, and how much is remembered.
 #[derive(Debug, Clone, Deserialize)]
@@ -78,6 +82,8 @@ pub(crate) struct WatchConfig {
     rate_spike: rate_spike::Rule,
     many_addresses: many_addresses::Rule,
     unusual_activity: unusual_activity::Rule,
+    /// Where findings are posted, too.
+    pub(crate) webhook: Option<WebhookConfig>,
 }
 
 /// All detectors and what they remember.
@@ -123,6 +129,7 @@ impl Default for WatchConfig {
             rate_spike: rate_spike::Rule::default(),
             many_addresses: many_addresses::Rule::default(),
             unusual_activity: unusual_activity::Rule::default(),
+            webhook: None,
         }
     }
 }
@@ -151,10 +158,31 @@ impl Watch {
         raised.filter_map(|suspicion| self.raise_about(principal, suspicion, record.at)).collect()
     }
 
-    /// A tool is no longer what its pin says. `Some` when that is new.
-    pub(crate) fn definition_changed(&self, tool: &str, at: Timestamp) -> Option<Finding> {
+    /// A tool is no longer what its pin says, as the list shows that this request asked for. `Some`
+    /// when that is new.
+    pub(crate) fn definition_changed(
+        &self,
+        tool: &str,
+        request_id: Uuid,
+        at: Timestamp,
+    ) -> Option<Finding> {
         let about = About::Tool(tool.to_owned());
-        self.raise(about, definition_change::suspicion(tool), at, self.config.tool_open_for)
+        let suspicion = definition_change::suspicion(tool, request_id);
+        self.raise(about, suspicion, at, self.config.tool_open_for)
+    }
+
+    /// Looks for credentials in what passes. `Some` when there is one and that is new.
+    pub(crate) fn look_for_credentials(
+        &self,
+        principal: &str,
+        request_id: Uuid,
+        (text, seen_in): (&[u8], SeenIn),
+        at: Timestamp,
+    ) -> Option<Finding> {
+        if self.config.off.contains(&Detector::CredentialSeen) {
+            return None;
+        }
+        self.credential_seen(principal, request_id, credentials_in(text)?, seen_in, at)
     }
 
     /// Something that [`credentials_in`] knows was in a call or an answer. `Some` when that is new.
@@ -223,11 +251,11 @@ mod tests {
     #[test]
     fn a_changed_tool_is_told_once_and_is_about_nobody() {
         let watch = Watch::new(WatchConfig::default());
-        let found = watch.definition_changed("export", now()).unwrap();
+        let found = watch.definition_changed("export", Uuid::nil(), now()).unwrap();
         assert_eq!(found.about, About::Tool("export".to_owned()));
         assert_eq!((found.detector, found.severity), (Detector::DefinitionChanged, Severity::High));
-        assert_eq!(watch.definition_changed("export", now()), None);
-        assert!(watch.definition_changed("import", now()).is_some());
+        assert_eq!(watch.definition_changed("export", Uuid::nil(), now()), None);
+        assert!(watch.definition_changed("import", Uuid::nil(), now()).is_some());
         assert_eq!(watch.open_findings("export", now()), OpenFindings::default());
         assert_eq!(watch.all_open_findings(now()).len(), 2);
     }
@@ -258,7 +286,7 @@ mod tests {
         let config = r#"{ "off": ["definition-changed"], "rate_spike": { "calls": 50 },
                           "refusal_burst": { "window": "5m", "refusals": 20 } }"#;
         let watch = Watch::new(serde_json::from_str(config).unwrap());
-        assert_eq!(watch.definition_changed("export", now()), None);
+        assert_eq!(watch.definition_changed("export", Uuid::nil(), now()), None);
         for wrong in [
             r#"{ "off": ["rate-spikes"] }"#,
             r#"{ "rate_spike": { "call": 50 } }"#,

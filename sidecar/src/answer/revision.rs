@@ -16,11 +16,13 @@ use crate::{
     enforce::Enforcer,
     message::{
         Era, Form, META_RELATED_TASK, Message, Method, Origin, RequestId, Route, Target,
+        TargetKind,
         json::{Json, Object},
     },
     rejection::Rejection,
     session::{Kind, Owner},
     token::Claims,
+    watch::SeenIn,
 };
 
 /// What answers must be held against, taken from what was asked and from nothing that the upstream
@@ -118,6 +120,26 @@ impl Revision {
     /// A message of the upstream's, as it may reach the caller, and whether it is the answer for
     /// which the caller waits.
     pub(super) fn revise(&self, text: &[u8]) -> Result<(Revised, IsAnswer), Rejection> {
+        let (revised, is_answer) = self.revised(text)?;
+        self.look_for_credentials(&revised, text);
+        Ok((revised, is_answer))
+    }
+
+    /// In what reaches the caller. Lists tell what there is, and have examples.
+    fn look_for_credentials(&self, revised: &Revised, text: &[u8]) {
+        let relayed = match revised {
+            Revised::AsItIs => text,
+            Revised::Changed(relayed) => relayed,
+            Revised::LeftOut => return,
+        };
+        let of_server = |asked: &Origin| asked.method.target == TargetKind::Server;
+        if !self.answers.as_ref().is_some_and(of_server) {
+            let (principal, what) = (self.circumstances.principal(), (relayed, SeenIn::Results));
+            self.gate.ledger.look_for_credentials(principal, self.request_id, what);
+        }
+    }
+
+    fn revised(&self, text: &[u8]) -> Result<(Revised, IsAnswer), Rejection> {
         let outline = Outline::read(text)?;
         let (id, method) = (outline.get("id")?, outline.text("method")?);
         let (result, error) = (outline.get("result")?, outline.get("error")?);
@@ -144,7 +166,9 @@ impl Revision {
         let nothing_else = outline.get("result")?.is_none() && outline.get("method")?.is_none();
         match outline.get("error")? {
             Some(error) if nothing_else && (id.is_none() || self.is_answered_by(id)) => {
-                self.error(error, text)
+                let revised = self.error(error, text)?;
+                self.look_for_credentials(&revised, text);
+                Ok(revised)
             }
             _ => Err(unreadable("it is no JSON-RPC error")),
         }
@@ -278,6 +302,9 @@ impl Revision {
         self.require_known_type(asked.method, kind.as_ref())?;
         if let Some(listing) = &listing {
             list::narrow(result, listing)?;
+            for tool in self.policies().changed_tools().iter() {
+                self.gate.ledger.definition_changed(tool, self.request_id);
+            }
         }
         // A shared cache must not serve one caller's answer to another (MCP 2026-07-28, caching).
         if private || list::member(result, "cacheScope")?.is_some() {

@@ -102,6 +102,11 @@ impl Pins {
         self.changed.store(Arc::new(changed));
     }
 
+    /// All that were seen changed and are accepted no otherwise.
+    pub(super) fn changed(&self) -> Arc<BTreeSet<String>> {
+        self.changed.load_full()
+    }
+
     /// Takes a tool for changed, or none, whatever was seen: to try policies out.
     pub(super) fn suppose_changed(&self, tool: Option<&str>) {
         self.changed.store(Arc::new(tool.into_iter().map(str::to_owned).collect()));

@@ -1,7 +1,7 @@
 //! A whole set of policies as loaded: immutable, validated, cut up by action.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
     sync::Arc,
 };
@@ -173,6 +173,11 @@ impl Policies {
     /// Takes tools for changed that were when `before` was in force and are accepted no otherwise.
     pub(super) fn remember_changes(&self, before: &Self) {
         self.pins.remember_changes(&before.pins);
+    }
+
+    /// The tools that are not as they were accepted, by what passed in lists so far.
+    pub(crate) fn changed_tools(&self) -> Arc<BTreeSet<String>> {
+        self.pins.changed()
     }
 
     /// Whether any policy looks at what callers did before.

@@ -162,6 +162,7 @@ impl RawConfig {
         let call_limits = call_limits(self.call_limits, &mut problems);
         let admin = self.admin.map(|raw| admin(raw, folder, &mut problems));
         let policies = policies(self.policies, folder, &mut problems);
+        let watch = watch(self.watch, folder, &mut problems);
         let told = |yes| {
             if yes { Disclosure::Told } else { Disclosure::Hidden }
         };
@@ -189,7 +190,7 @@ impl RawConfig {
                 call_limits: call_limits.into(),
                 admin,
                 ledger,
-                watch: self.watch,
+                watch,
                 log_format: self.log.format,
             }),
             _ => Err(problems.0),
@@ -290,6 +291,20 @@ fn policies(raw: RawPolicies, folder: &Path, problems: &mut Problems) -> PolicyC
         history_window: raw.history_window,
         directory,
     }
+}
+
+fn watch(mut watch: WatchConfig, folder: &Path, problems: &mut Problems) -> WatchConfig {
+    if let Some(webhook) = &mut watch.webhook {
+        if !is_trusted_transport(&webhook.url) {
+            problems.add("watch.webhook.url", "must be https, or http on a loopback address");
+        }
+        if webhook.timeout.is_zero() {
+            problems.add("watch.webhook.timeout", "must be more than zero");
+        }
+        webhook.secret_file = folder.join(&webhook.secret_file);
+        webhook.ca = webhook.ca.take().map(|ca| folder.join(ca));
+    }
+    watch
 }
 
 fn origins(key: &str, origins: &[String], problems: &mut Problems) {

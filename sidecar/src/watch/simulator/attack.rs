@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{
-    Detector, Dice, Request,
+    Detector, Dice, Request, Text,
     honest::{AGENTS, PEOPLE, PROVIDERS, TOOLS, hours_east, is_steady},
 };
 
@@ -22,6 +22,7 @@ pub(super) const SCRIPTS: &[Script] = &[
     Script { detector: Detector::RateSpike, victims: steady_agents, requests: hurry },
     Script { detector: Detector::ManyAddresses, victims: || people(4), requests: share_a_token },
     Script { detector: Detector::UnusualActivity, victims: || people(5), requests: steal_at_night },
+    Script { detector: Detector::CredentialSeen, victims: || people(1), requests: carry_keys_out },
 ];
 
 /// Somebody who often has twenty calls made at once is no easy victim to see.
@@ -71,6 +72,7 @@ fn request(victim: usize, second: i64) -> Request {
         tool: TOOLS[victim % TOOLS.len()],
         arguments: 1,
         reason: "permitted",
+        text: Text::Usual,
     }
 }
 
@@ -158,4 +160,13 @@ fn steal_at_night(victim: usize, dice: &mut Dice) -> Vec<Request> {
         request.second += 14 * 86_400 + starts - first;
     }
     requests
+}
+
+/// One after the other, into a note: in each of them a key, after a few without.
+fn carry_keys_out(victim: usize, dice: &mut Dice) -> Vec<Request> {
+    let first = victim % 8;
+    spaced(victim, dice, (1, 60), move |number, dice, request| {
+        request.arguments = dice.next();
+        request.text = if number < first { Text::Usual } else { Text::Key };
+    })
 }

@@ -4,11 +4,12 @@
 //! of two providers' models; keep to a handful of tools and now and then try another; are at the
 //! office, at home or on a journey; and make mistakes. Ten of them are hired on the way and make
 //! more. 20 agents run small jobs round the clock, a third of them with a backlog now and then. Ten
-//! principals are shared by a team, at several places and through several clients at once.
+//! principals are shared by a team, at several places and through several clients at once. Of twenty
+//! thousand calls one holds a token that was meant to be looked at.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Dice, Request};
+use super::{Dice, Request, Text};
 
 pub(super) const PRINCIPALS: usize = 200;
 pub(super) const PEOPLE: std::ops::Range<usize> = 0..170;
@@ -273,5 +274,7 @@ fn request(
         tool,
         arguments,
         reason,
+        // "Why does this token not work?"
+        text: if arguments.is_multiple_of(20_000) { Text::Token } else { Text::Usual },
     }
 }
