@@ -89,3 +89,5 @@ mod transports;
 mod unguarded_server;
 /// What happens when the upstream is down, slow, redirecting or talking nonsense.
 mod upstream_faults;
+/// What is odd, whom it concerns, and what it costs.
+mod watch;
