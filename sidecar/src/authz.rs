@@ -122,6 +122,8 @@ pub(crate) struct Asker<'a> {
 pub(crate) struct Decided {
     pub(crate) outcome: Result<Authorized<Message>, Rejection>,
     pub(crate) shadow: Option<Shadow>,
+    /// Whether it is refused by nothing but policies that look at `context.risk`.
+    pub(crate) for_risk: bool,
 }
 
 /// What policies in the shadow say.
@@ -162,7 +164,9 @@ impl Policies {
     pub(crate) fn authorize(&self, asker: &Asker<'_>, message: Message) -> Decided {
         let mut shadow = None;
         let outcome = self.decide(asker, message, &mut shadow);
-        Decided { outcome, shadow }
+        let by = outcome.as_ref().err().map(Rejection::policies).unwrap_or_default();
+        let for_risk = !by.is_empty() && by.iter().all(|id| self.risk_readers.contains(id));
+        Decided { outcome, shadow, for_risk }
     }
 
     fn decide(

@@ -108,7 +108,7 @@ async fn decide_then_forward(
     let tool = message.called_tool().map(str::to_owned);
     let decided =
         policies.authorize(&Asker { claims: &claims, circumstances: &circumstances }, message);
-    record.decided_under(policies.summary(), decided.shadow);
+    record.decided_under(policies.summary(), &decided);
     if policies.read_history() {
         circumstances.note(decided.outcome.is_ok(), tool.as_deref());
     }

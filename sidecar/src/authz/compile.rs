@@ -237,6 +237,11 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// Whether it is about what is open about the caller.
+    pub(super) fn reads_risk(&self) -> bool {
+        self.mentions.member("risk").is_some()
+    }
+
     /// Of a policy without its text, since Cedar would read that again to make its JSON form.
     pub(super) fn at(policy: &Policy, names: &IssuedNames<'_>) -> Self {
         let parsed = Policy::from(policy.as_ref().clone());

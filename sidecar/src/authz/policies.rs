@@ -51,6 +51,8 @@ pub(crate) struct Policies {
     pub(super) several_issuers: bool,
     pub(super) subject: SubjectShape,
     reads_history: bool,
+    /// Those that look at what is open about the caller.
+    pub(super) risk_readers: BTreeSet<String>,
     pub(super) texts: BTreeMap<String, Arc<str>>,
     summary: Summary,
 }
@@ -241,6 +243,7 @@ impl Policies {
             several_issuers: config.issuers.len() > 1,
             subject: SubjectShape::of(&sources.namespace, &names),
             reads_history: false,
+            risk_readers: BTreeSet::new(),
             texts: texts.collect(),
             summary,
         };
@@ -252,6 +255,8 @@ impl Policies {
     fn look_closer(&mut self, sources: &Sources, config: &Config) -> Result<(), PolicyError> {
         let issuers: Vec<_> = config.issuers.iter().map(|i| i.identifier.as_str()).collect();
         let looks = looks(&sources.files, &IssuedNames::of(&issuers));
+        let readers = looks.iter().filter(|(_, look)| look.reads_risk());
+        self.risk_readers = readers.map(|(id, _)| id.to_string()).collect();
         let mut problems = misleading(&sources.files, &looks);
         problems.extend(without_effect(&sources.files, &self.actions));
         none_of(problems)?;

@@ -108,7 +108,7 @@ impl Policies {
         if let Some(tool) = trial.target.as_deref().filter(|_| trial.changed) {
             self.pins.suppose_changed(Some(tool));
         }
-        let Decided { outcome, shadow } = self.authorize(&asker, message);
+        let Decided { outcome, shadow, .. } = self.authorize(&asker, message);
         self.pins.suppose_changed(None);
         let outcome = outcome.map(|authorized| authorized.determining_policies().to_vec());
         Ok(Tried { outcome, shadow: shadow.map(|shadow| shadow.policies).unwrap_or_default() })

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Ledger, entry::Entry, outcome::OpenOutcome, writer::NotWritten};
 use crate::{
-    authz::{AuditLevel, Authorized, Circumstances, Shadow, Summary},
+    authz::{AuditLevel, Authorized, Circumstances, Decided, Shadow, Summary},
     limits::LimitState,
     message::{Envelope, Form, Message},
     rejection::{Asked, Rejection},
@@ -40,6 +40,8 @@ pub struct DecisionRecord {
     pub shadow_policies: Vec<String>,
     /// Whether the decision would have been another if they were enforced.
     pub shadow_flips: bool,
+    /// Whether nothing but policies that look at `context.risk` refused it.
+    pub for_risk: bool,
     /// `iss` of the verified token.
     pub issuer: Option<String>,
     /// `sub` of the verified token.
@@ -133,6 +135,7 @@ impl DecisionRecord {
             policy_version: None,
             shadow_policies: Vec::new(),
             shadow_flips: false,
+            for_risk: false,
             issuer: None,
             subject: None,
             client_id: None,
@@ -236,12 +239,13 @@ impl OpenRecord {
     }
 
     /// Notes which policies are asked, and what those in the shadow say.
-    pub(crate) fn decided_under(&mut self, policies: &Summary, shadow: Option<Shadow>) {
+    pub(crate) fn decided_under(&mut self, policies: &Summary, decided: &Decided) {
         self.ledger.announce(policies);
         self.record.policy_version = Some(policies.version.clone());
-        if let Some(Shadow { policies, flips }) = shadow {
-            self.record.shadow_policies = policies;
-            self.record.shadow_flips = flips;
+        self.record.for_risk = decided.for_risk;
+        if let Some(Shadow { policies, flips }) = &decided.shadow {
+            self.record.shadow_policies.clone_from(policies);
+            self.record.shadow_flips = *flips;
         }
     }
 

@@ -45,6 +45,9 @@ pub(super) enum Outcome {
     Hidden,
     /// The caller lacks a scope and was told which.
     ScopeMissing,
+    /// Policy refuses for what is open about the caller already. Were that counted, whoever goes on
+    /// trying would never be served again.
+    ForRisk,
     /// There is no such tool.
     UnknownTool,
     /// The arguments are not what the tool's schema asks for.
@@ -87,6 +90,7 @@ impl Outcome {
     fn of(record: &DecisionRecord) -> Self {
         match (record.decision, record.reason) {
             (Decision::Allow, _) => Self::Permitted,
+            (Decision::Deny, "denied" | "hidden") if record.for_risk => Self::ForRisk,
             (Decision::Deny, "denied" | "evaluation-failed") => Self::Denied,
             (Decision::Deny, "hidden") => Self::Hidden,
             (Decision::Deny, "insufficient-scope") => Self::ScopeMissing,

@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, num::NonZeroU8, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    act::{Act, quoted},
+    act::{Act, Outcome, quoted},
     finding::{Detector, Severity, Suspicion},
     recent::Recent,
     times,
@@ -62,8 +62,9 @@ impl Rule {
             }
         }
         evidence.push(act.record);
-        let is_refused = act.outcome.is_policy_refusal();
-        if is_refused {
+        let is_noted = act.outcome.is_policy_refusal();
+        let is_refused = is_noted || act.outcome == Outcome::ForRisk;
+        if is_noted {
             let refused = Refused { tool: call.tool, whole: call.whole, way: act.way };
             memory.note(act, refused, MAX_REFUSED);
         }
@@ -132,5 +133,15 @@ mod tests {
         }
         let other_tool = [refused(0, "a", "x"), Step { tool: "u", ..permitted(1, "b", "x") }];
         assert_eq!(found(&other_tool), []);
+    }
+
+    #[test]
+    fn what_is_refused_for_a_finding_is_neither_remembered_nor_a_success() {
+        let for_risk = |second, provider| Step { for_risk: true, ..refused(second, provider, "a") };
+        let only_for_risk = [for_risk(0, "x"), for_risk(1, "y"), for_risk(2, "z")];
+        assert_eq!(severities(Detector::ProviderShopping, &only_for_risk), []);
+        let then = [refused(0, "x", "a"), refused(1, "y", "a"), for_risk(2, "z")];
+        let found = severities(Detector::ProviderShopping, &then);
+        assert_eq!(found, [(2, Severity::Medium)], "and not worse");
     }
 }

@@ -3,7 +3,7 @@
 //! Rule: `refusals` refusals by policy within `window`. Low when they are of one or two calls over
 //! and over, since that is what a broken retry loop does; medium when they are of `calls` or more
 //! different calls, since that is what somebody does who looks for a gap. Refused tokens, malformed
-//! messages and rate limits are not counted.
+//! messages, rate limits, and what is refused for findings that are open are not counted.
 //!
 //! False alarms: an agent loop that does not understand a refusal; the first minutes after a policy
 //! was tightened, for everybody it concerns.
@@ -102,5 +102,12 @@ mod tests {
         for reason in ["permitted", "rate-limited", "invalid-arguments", "unknown-session"] {
             assert_eq!(found(&refusals(reason, 1, &["a", "b", "c"])), [], "{reason}");
         }
+    }
+
+    #[test]
+    fn what_is_refused_for_a_finding_raises_no_other() {
+        let mut steps = refusals("denied", 1, &["a", "b", "c"]);
+        steps.iter_mut().for_each(|step| step.for_risk = true);
+        assert_eq!(found(&steps), []);
     }
 }

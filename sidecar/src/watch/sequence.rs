@@ -22,6 +22,8 @@ pub(super) struct Step<'a> {
     pub(super) arguments: &'a str,
     /// `permitted`, or the reason of a refusal.
     pub(super) reason: &'static str,
+    /// Whether it was refused for an open finding.
+    pub(super) for_risk: bool,
 }
 
 impl Default for Step<'_> {
@@ -37,6 +39,7 @@ impl Default for Step<'_> {
             tool: "t",
             arguments: "{}",
             reason: "permitted",
+            for_risk: false,
         }
     }
 }
@@ -48,6 +51,7 @@ pub(super) fn record(step: &Step<'_>) -> DecisionRecord {
         at: Timestamp::from_second(THURSDAY + step.second).unwrap(),
         decision: if is_permitted { Decision::Allow } else { Decision::Deny },
         reason: step.reason,
+        for_risk: step.for_risk,
         principal: given(step.principal),
         token_id: given(step.token),
         client_id: given(step.client),

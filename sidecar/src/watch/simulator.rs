@@ -87,6 +87,7 @@ fn observe(watch: &Watch, request: &Request) -> Vec<Finding> {
         tool: request.tool,
         arguments: &request.arguments.to_string(),
         reason: request.reason,
+        for_risk: false,
     });
     let text = request.text.written(request.arguments);
     let what = (text.as_bytes(), SeenIn::Arguments);

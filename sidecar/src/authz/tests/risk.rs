@@ -41,7 +41,9 @@ fn reason(decided: &Decided) -> &'static str {
 fn who_is_suspected_is_refused_until_the_finding_is_over_and_nobody_else_is() {
     let policies = policies(GUARDED);
     let info = || call("get_customer_info", INFO);
-    let refused = decide_of(&policies, &watch(59), "alice", info()).outcome.unwrap_err();
+    let decided = decide_of(&policies, &watch(59), "alice", info());
+    assert!(decided.for_risk);
+    let refused = decided.outcome.unwrap_err();
     let by = vec!["not-while-suspected".to_owned()];
     assert_eq!(refused, Rejection::Denied { policies: by }, "told, and no scope is asked for");
     for (minutes_ago, who) in [(61, "alice"), (59, "bob")] {
@@ -55,7 +57,8 @@ fn no_scope_is_a_way_around_a_finding() {
     let policies = policies(GUARDED);
     let ticket = || call("create_support_ticket", TICKET);
     assert_eq!(reason(&decide_of(&policies, &watch(59), "alice", ticket())), "denied");
-    assert_eq!(reason(&decide_of(&policies, &watch(61), "alice", ticket())), "insufficient-scope");
+    let decided = decide_of(&policies, &watch(61), "alice", ticket());
+    assert_eq!((reason(&decided), decided.for_risk), ("insufficient-scope", false));
 }
 
 /// As with the time of day: what is shown can be called at some time.
