@@ -44,6 +44,10 @@ bench-policies:
 bench-ledger:
     cargo bench -p tests --bench ledger
 
+# What detectors find and what they raise for nothing, into docs/watch.md
+watch-table:
+    CEDARGATE_WRITE_TABLE=1 cargo test -p sidecar --lib watch::simulator
+
 # Every fuzz target for some seconds
 fuzz seconds="10":
     tests/fuzz/run {{seconds}}

@@ -297,6 +297,26 @@ mod tests {
     }
 
     #[test]
+    fn the_guides_settings_are_the_defaults() {
+        use figment::{
+            Figment,
+            providers::{Format as _, Toml},
+        };
+        let guide = include_str!("../../docs/watch.md");
+        let written = guide.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+        let written = Figment::from(Toml::string(written));
+        let read: WatchConfig = written.focus("watch").extract().unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", WatchConfig::default()));
+        let told = format!("{:?}", written.find_value("watch").unwrap());
+        for key in ["open_for", "ways", "names", "attempts", "warm_up", "networks", "days"] {
+            assert!(told.contains(key), "{key}");
+        }
+        for detector in Detector::ALL {
+            assert!(guide.contains(&format!("| `{}` |", detector.code())), "{detector:?}");
+        }
+    }
+
+    #[test]
     fn of_whom_nothing_is_known_nothing_is_remembered() {
         let watch = Watch::new(WatchConfig::default());
         for _ in 0..50 {

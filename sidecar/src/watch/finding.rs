@@ -85,6 +85,19 @@ pub(super) struct Suspicion {
 }
 
 impl Detector {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 9] = [
+        Self::ProviderShopping,
+        Self::RefusalBurst,
+        Self::ToolEnumeration,
+        Self::ArgumentProbing,
+        Self::RateSpike,
+        Self::ManyAddresses,
+        Self::UnusualActivity,
+        Self::DefinitionChanged,
+        Self::CredentialSeen,
+    ];
+
     /// Kebab-case and stable.
     pub(crate) fn code(self) -> &'static str {
         match self {
@@ -107,17 +120,7 @@ mod tests {
 
     #[test]
     fn a_detector_is_written_as_its_code() {
-        for detector in [
-            Detector::ProviderShopping,
-            Detector::RefusalBurst,
-            Detector::ToolEnumeration,
-            Detector::ArgumentProbing,
-            Detector::RateSpike,
-            Detector::ManyAddresses,
-            Detector::UnusualActivity,
-            Detector::DefinitionChanged,
-            Detector::CredentialSeen,
-        ] {
+        for detector in Detector::ALL {
             let written = serde_json::to_value(detector).unwrap();
             assert_eq!(written, detector.code());
         }

@@ -95,6 +95,18 @@ fn single_detectors_and_severities_can_be_asked_for() {
 }
 
 #[test]
+fn the_guides_policies_are_valid() {
+    let guide = include_str!("../../../../docs/watch.md");
+    let written: String =
+        guide.split("```cedar").skip(1).filter_map(|text| text.split("```").next()).collect();
+    assert_eq!(written.matches("forbid").count(), 3);
+    let permit = r#"@id("p") permit (principal, action, resource is Mcp::Tool);"#;
+    let policies = policies(&format!("{written}{permit}"));
+    let decided = decide_of(&policies, &watch(1), "alice", call("get_customer_info", INFO));
+    assert_eq!(reason(&decided), "denied");
+}
+
+#[test]
 fn a_set_of_anything_but_codes_of_detectors_is_refused() {
     let schema = SCHEMA.replace("detectors: Set<String>", "detectors: Set<Long>");
     let told = Home::of(&schema, LOCK, GUARDED).load().unwrap_err();
