@@ -122,7 +122,7 @@ async fn who_shops_around_is_refused_where_policy_says_so_and_nobody_else_is() {
         @id("nothing-is-erased") forbid (principal, action == Mcp::Action::"erase", resource);
         @id("not-while-shopping") forbid (principal, action in Mcp::Action::"call_tool", resource)
           when { context.risk.detectors.contains("provider-shopping") };"#;
-    let watched = Watched::start(policies, "", done()).await;
+    let mut watched = Watched::start(policies, "", done()).await;
     let (alice, bob) = (watched.caller("alice"), watched.caller("bob"));
     let read = || through("read", "openai", "x");
     assert!(alice.request("tools/call", read()).await.body.contains("done"));
@@ -149,6 +149,13 @@ async fn who_shops_around_is_refused_where_policy_says_so_and_nobody_else_is() {
     }
     let stranger = reqwest::get(format!("{}/findings", watched.admin)).await.unwrap();
     assert_eq!(stranger.status(), 401);
+
+    watched.caller("alice").refused_call("read", json!({})).await;
+    let decision = watched.stack.latest_decision().await;
+    assert_eq!(
+        (&decision.policies[..], decision.for_risk),
+        (&["not-while-shopping".into()][..], true)
+    );
     watched.stack.finish().await;
 }
 
