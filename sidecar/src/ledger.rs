@@ -39,7 +39,7 @@ pub use store::UnusableLedger;
 use crate::{
     authz::Summary,
     config::LedgerConfig,
-    watch::{Finding, SeenIn, Watch, WatchConfig, Webhook},
+    watch::{About, Finding, SeenIn, Watch, WatchConfig, Webhook},
 };
 use checkpoint::{Signer, Verifier};
 use entry::Entry;
@@ -205,12 +205,12 @@ impl Ledger {
     /// Looks for credentials in what passes.
     pub(crate) fn look_for_credentials(
         &self,
-        principal: &str,
+        about: impl FnOnce() -> About,
         request_id: Uuid,
         what: (&[u8], SeenIn),
     ) {
         let now = Timestamp::now();
-        let found = self.watch.look_for_credentials(principal, request_id, what, now);
+        let found = self.watch.look_for_credentials(about, request_id, what, now);
         found.iter().for_each(|finding| self.raise(finding));
     }
 

@@ -174,7 +174,7 @@ impl Watch {
     /// Looks for credentials in what passes. `Some` when there is one and that is new.
     pub(crate) fn look_for_credentials(
         &self,
-        principal: &str,
+        about: impl FnOnce() -> About,
         request_id: Uuid,
         (text, seen_in): (&[u8], SeenIn),
         at: Timestamp,
@@ -182,19 +182,20 @@ impl Watch {
         if self.config.off.contains(&Detector::CredentialSeen) {
             return None;
         }
-        self.credential_seen(principal, request_id, credentials_in(text)?, seen_in, at)
+        let kind = credentials_in(text)?;
+        self.credential_seen(about(), request_id, (kind, seen_in), at)
     }
 
     /// Something that [`credentials_in`] knows was in a call or an answer. `Some` when that is new.
     pub(crate) fn credential_seen(
         &self,
-        principal: &str,
+        about: About,
         request_id: Uuid,
-        kind: CredentialKind,
-        seen_in: SeenIn,
+        (kind, seen_in): (CredentialKind, SeenIn),
         at: Timestamp,
     ) -> Option<Finding> {
-        self.raise_about(principal, credential::suspicion(kind, seen_in, request_id), at)
+        let suspicion = credential::suspicion(kind, seen_in, request_id);
+        self.raise(about, suspicion, at, self.config.open_for)
     }
 
     /// What policies may know about a principal.
@@ -268,7 +269,8 @@ mod tests {
             credentials_in(["-----BEGIN EC", "PRIVATE KEY-----"].join(" ").as_bytes()),
             Some(CredentialKind::PrivateKey)
         );
-        let seen = |id, kind| watch.credential_seen("alice", id, kind, SeenIn::Results, now());
+        let alice = || About::Principal("alice".to_owned());
+        let seen = |id, kind| watch.credential_seen(alice(), id, (kind, SeenIn::Arguments), now());
         let found = seen(ids[0], CredentialKind::JsonWebToken).unwrap();
         assert_eq!((found.severity, &found.evidence[..]), (Severity::Medium, &ids[..1]));
         assert_eq!(seen(ids[1], CredentialKind::JsonWebToken), None);

@@ -195,14 +195,20 @@ async fn a_credential_in_results_is_seen_however_it_comes() {
             axum::response::IntoResponse::into_response(axum::Json(error))
         },
     ];
+    let policies = r#"
+        @id("no-risk") forbid (principal, action in Mcp::Action::"call_tool", resource)
+          when { context.risk.open > 0 };"#;
     for (number, answer) in answers.into_iter().enumerate() {
-        let watched = Watched::start("", "", Scripted::new(answer)).await;
+        let watched = Watched::start(policies, "", Scripted::new(answer)).await;
         let reply = watched.caller("alice").call("read", json!({})).await;
         assert!(reply.body.contains("x1x1"), "{number}: {}", reply.body);
         let open = watched.open().await;
         let finding = &open["findings"][0];
         assert_eq!(finding["detector"], "credential-seen", "{number}: {open}");
         assert!(finding["explanation"].as_str().unwrap().contains("upstream"), "{number}: {open}");
+        assert_eq!(finding["about"], json!({ "tool": "read" }), "{number}: {open}");
+        let again = watched.caller("alice").call("read", json!({})).await;
+        assert!(again.body.contains("x1x1"), "whoever reads is no suspect: {}", again.body);
         watched.stack.finish().await;
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     rejection::Rejection,
     session::{Kind, Owner},
     token::Claims,
-    watch::SeenIn,
+    watch::{About, SeenIn},
 };
 
 /// What answers must be held against, taken from what was asked and from nothing that the upstream
@@ -125,7 +125,9 @@ impl Revision {
         Ok((revised, is_answer))
     }
 
-    /// In what reaches the caller. Lists tell what there is, and have examples.
+    /// In what reaches the caller. Lists tell what there is, and have examples. What is found is about
+    /// what was asked for, not about who asked: who can write where others read could have these
+    /// refused.
     fn look_for_credentials(&self, revised: &Revised, text: &[u8]) {
         let relayed = match revised {
             Revised::AsItIs => text,
@@ -134,8 +136,17 @@ impl Revision {
         };
         let of_server = |asked: &Origin| asked.method.target == TargetKind::Server;
         if !self.answers.as_ref().is_some_and(of_server) {
-            let (principal, what) = (self.circumstances.principal(), (relayed, SeenIn::Results));
-            self.gate.ledger.look_for_credentials(principal, self.request_id, what);
+            let what = (relayed, SeenIn::Results);
+            self.gate.ledger.look_for_credentials(|| self.about(), self.request_id, what);
+        }
+    }
+
+    fn about(&self) -> About {
+        let asked = self.answers.as_ref().and_then(|asked| asked.target.as_ref());
+        match asked {
+            Some((TargetKind::Tool | TargetKind::Task, name)) => About::Tool(name.clone()),
+            Some((_, name)) => About::Target(name.clone()),
+            None => About::Target(self.method.name.to_owned()),
         }
     }
 

@@ -55,11 +55,6 @@ impl Circumstances {
         Self { peer, provider, model, histories, watch, principal, supposition: None }
     }
 
-    /// Who asks, as policies call it.
-    pub(crate) fn principal(&self) -> &str {
-        &self.principal
-    }
-
     /// For which model's provider the client says that it speaks.
     pub(crate) fn provider(&self) -> Option<&str> {
         self.provider.as_deref()

@@ -248,7 +248,7 @@ impl Entry {
         let principal = match &finding.about {
             // Under the name by which decisions are found, and erased.
             About::Principal(principal) => Some(principal),
-            About::Tool(_) => None,
+            About::Tool(_) | About::Target(_) => None,
         };
         let personal = Personal::of(&json!({
             "about": finding.about, "explanation": finding.explanation, "principal": principal,

@@ -16,7 +16,7 @@ use crate::{
     message::{Envelope, Form, Message},
     rejection::{Asked, Rejection},
     token::Claims,
-    watch::SeenIn,
+    watch::{About, SeenIn},
 };
 
 /// What was decided about one request, for whom, and why. Holds no token and no argument.
@@ -210,7 +210,8 @@ impl OpenRecord {
             let mut written = Vec::with_capacity(256);
             arguments.write(&mut written);
             let what = (&written[..], SeenIn::Arguments);
-            self.ledger.look_for_credentials(principal, self.record.request_id, what);
+            let about = || About::Principal(principal.to_owned());
+            self.ledger.look_for_credentials(about, self.record.request_id, what);
             let of_them = HEXLOWER.encode(digest(&SHA256, &written).as_ref());
             self.record.arguments_digest = Some(of_them);
             self.arguments = String::from_utf8(written).ok();

@@ -72,6 +72,8 @@ pub(crate) enum About {
     Principal(String),
     /// By its name.
     Tool(String),
+    /// A resource or prompt, by its URI or name.
+    Target(String),
 }
 
 /// What a detector has to say about one record.

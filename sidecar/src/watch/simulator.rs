@@ -91,7 +91,8 @@ fn observe(watch: &Watch, request: &Request) -> Vec<Finding> {
     });
     let text = request.text.written(request.arguments);
     let what = (text.as_bytes(), SeenIn::Arguments);
-    let seen = watch.look_for_credentials(&principal, record.request_id, what, record.at);
+    let about = || About::Principal(principal.clone());
+    let seen = watch.look_for_credentials(about, record.request_id, what, record.at);
     seen.into_iter().chain(watch.observe(&record)).collect()
 }
 

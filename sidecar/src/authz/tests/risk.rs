@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     message::json::Json,
-    watch::{CredentialKind, SeenIn, Watch, WatchConfig},
+    watch::{About, CredentialKind, SeenIn, Watch, WatchConfig},
 };
 
 const GUARDED: &str = r#"
@@ -23,7 +23,8 @@ fn watch(minutes_ago: i64) -> Arc<Watch> {
     let watch = Watch::new(WatchConfig::default());
     let at = Timestamp::now() - SignedDuration::from_mins(minutes_ago);
     let (kind, seen_in) = (CredentialKind::PrivateKey, SeenIn::Arguments);
-    watch.credential_seen("alice", Uuid::now_v7(), kind, seen_in, at).unwrap();
+    let alice = About::Principal("alice".to_owned());
+    watch.credential_seen(alice, Uuid::now_v7(), (kind, seen_in), at).unwrap();
     Arc::new(watch)
 }
 
