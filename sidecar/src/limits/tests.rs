@@ -5,6 +5,7 @@ use crate::{
     authz::{Asker, Circumstances, Histories, Policies},
     message::Envelope,
     token::{Claims, Supposed},
+    watch::{Watch, WatchConfig},
 };
 
 const POLICIES: &str = r#"@id("all") permit (principal, action, resource);"#;
@@ -96,7 +97,9 @@ impl Gate {
         let message = envelope.confirmed_by(&headers).unwrap();
         let peer = [192, 0, 2, 1].into();
         let name = self.policies.principal_name(claims);
-        let circumstances = Circumstances::of(&message, peer, &self.histories, name);
+        let watch = Arc::new(Watch::new(WatchConfig::default()));
+        let known = (&self.histories, &watch);
+        let circumstances = Circumstances::of(&message, peer, known, name);
         let asker = Asker { claims, circumstances: &circumstances };
         let authorized = self.policies.authorize(&asker, message).outcome.unwrap();
         self.limits.spend(&self.policies.standing(claims), &authorized).await
