@@ -3,6 +3,7 @@
 
 mod asked_back;
 mod budget;
+mod credentials;
 mod list;
 mod outline;
 mod pump;

@@ -16,13 +16,11 @@ use crate::{
     enforce::Enforcer,
     message::{
         Era, Form, META_RELATED_TASK, Message, Method, Origin, RequestId, Route, Target,
-        TargetKind,
         json::{Json, Object},
     },
     rejection::Rejection,
     session::{Kind, Owner},
     token::Claims,
-    watch::{About, SeenIn},
 };
 
 /// What answers must be held against, taken from what was asked and from nothing that the upstream
@@ -123,31 +121,6 @@ impl Revision {
         let (revised, is_answer) = self.revised(text)?;
         self.look_for_credentials(&revised, text);
         Ok((revised, is_answer))
-    }
-
-    /// In what reaches the caller. Lists tell what there is, and have examples. What is found is about
-    /// what was asked for, not about who asked: who can write where others read could have these
-    /// refused.
-    fn look_for_credentials(&self, revised: &Revised, text: &[u8]) {
-        let relayed = match revised {
-            Revised::AsItIs => text,
-            Revised::Changed(relayed) => relayed,
-            Revised::LeftOut => return,
-        };
-        let of_server = |asked: &Origin| asked.method.target == TargetKind::Server;
-        if !self.answers.as_ref().is_some_and(of_server) {
-            let what = (relayed, SeenIn::Results);
-            self.gate.ledger.look_for_credentials(|| self.about(), self.request_id, what);
-        }
-    }
-
-    fn about(&self) -> About {
-        let asked = self.answers.as_ref().and_then(|asked| asked.target.as_ref());
-        match asked {
-            Some((TargetKind::Tool | TargetKind::Task, name)) => About::Tool(name.clone()),
-            Some((_, name)) => About::Target(name.clone()),
-            None => About::Target(self.method.name.to_owned()),
-        }
     }
 
     fn revised(&self, text: &[u8]) -> Result<(Revised, IsAnswer), Rejection> {
