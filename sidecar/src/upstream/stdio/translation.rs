@@ -30,8 +30,8 @@ impl Translation {
     }
 
     /// `params` as the child is to read them, and the caller's progress token taken out of them.
-    pub(super) fn to_child(self, params: Option<&Object>) -> (Option<Object>, Option<Json>) {
-        let mut params = params.cloned();
+    pub(super) fn to_child(self, call: &Call<'_>) -> (Option<Object>, Option<Json>) {
+        let mut params = call.params.cloned();
         let mut meta = match params.as_mut().and_then(|params| params.remove("_meta")) {
             Some(Json::Object(meta)) => meta,
             _ => Object::default(),
@@ -43,6 +43,9 @@ impl Translation {
         }
         if !self.caller_is_modern && self.child == ChildEra::Modern {
             introduction::sign(&mut meta);
+        }
+        if let Some(trace) = call.trace {
+            trace.write_into(&mut meta);
         }
         if meta.iter().next().is_some() {
             params.get_or_insert_default().set("_meta", Json::Object(meta));
