@@ -1,0 +1,4 @@
+//! Metrics, traces, readiness.
+
+mod exported;
+mod scraped;
