@@ -10,6 +10,8 @@
 //! - `otlp`, `collector`, `export`: spans and metrics on their way to a collector.
 
 mod collector;
+#[cfg(test)]
+mod deployed;
 mod export;
 mod family;
 mod flight;
