@@ -19,6 +19,9 @@ use crate::{
     telemetry::ABANDONED,
 };
 
+/// A ledger that cannot be written for a while.
+mod stuck;
+
 /// The first segment.
 const SEGMENT: &str = "000000000000.db";
 const ORIGIN: &str = "gate.example.com/mcp";
@@ -287,22 +290,6 @@ async fn what_was_half_made_is_made_anew() {
     std::fs::write(home.path().join("000000000000.db.new"), "half").unwrap();
     let verifier = kept(home.path(), 3).await;
     assert_eq!(verified(home.path(), &verifier).await.faults, []);
-}
-
-/// While somebody holds the file, nothing is written and nothing is answered as if it were.
-#[tokio::test]
-async fn what_cannot_be_written_in_time_is_refused_and_later_things_are_not() {
-    let home = tempfile::tempdir().unwrap();
-    let ledger = Ledger::new(WatchConfig::default());
-    ledger.open(&config(home.path().to_owned()), ORIGIN).await.unwrap();
-    let options = SqliteConnectOptions::new().filename(home.path().join(SEGMENT));
-    let mut holder = options.connect().await.unwrap();
-    let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let refused = ledger.begin(([192, 0, 2, 1], 1).into(), None).refused(Rejection::NoToken).await;
-    assert_eq!(refused, Rejection::LedgerUnavailable);
-    held.rollback().await.unwrap();
-    let refused = ledger.begin(([192, 0, 2, 1], 1).into(), None).refused(Rejection::NoToken).await;
-    assert_eq!(refused, Rejection::NoToken);
 }
 
 #[tokio::test]
