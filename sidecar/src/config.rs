@@ -33,6 +33,8 @@ pub(crate) use issuer::{
 pub(crate) use ledger::{Durability, LedgerConfig, Retention};
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
+#[cfg(feature = "testing")]
+pub(crate) use telemetry::Signals;
 pub(crate) use telemetry::{CallersContext, Exported, TelemetryConfig};
 pub(crate) use upstream::{
     HttpUpstream, StdioUpstream, UpstreamConfig, UpstreamIdentity, UpstreamTransport,

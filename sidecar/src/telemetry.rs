@@ -17,6 +17,8 @@ mod family;
 mod flight;
 mod measures;
 mod otlp;
+#[cfg(feature = "testing")]
+mod pretended;
 mod process;
 pub(crate) mod prometheus;
 pub(crate) mod readings;
@@ -39,6 +41,8 @@ pub use collector::UnusableTelemetry;
 pub(crate) use export::Exporter;
 pub(crate) use flight::Flight;
 pub(crate) use measures::{Counter, Histogram, Level};
+#[cfg(feature = "testing")]
+pub use pretended::Measured;
 pub(crate) use steps::Step;
 pub use steps::StepTimes;
 pub(crate) use tools::{ABANDONED, CalledTool, PERMITTED};
