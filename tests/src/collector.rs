@@ -94,7 +94,7 @@ async fn take(
     body: Bytes,
 ) -> StatusCode {
     let mut taken = taken.lock().unwrap();
-    assert_eq!(headers["content-type"], "application/x-protobuf");
+    assert_eq!(headers.get("content-type").unwrap(), "application/x-protobuf");
     taken.headers.push(headers);
     taken.bytes.extend_from_slice(&body);
     match signal.as_str() {

@@ -36,7 +36,7 @@ fn looked_at(expression: &str) -> Result<BTreeSet<&'static str>, String> {
     let mut labels = BTreeSet::new();
     let mut rest = expression;
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic()) {
-        let word_on = &rest[start..];
+        let (_, word_on) = rest.split_at(start);
         let end = word_on.find(|c| !is_part(c)).unwrap_or(word_on.len());
         let (word, after) = word_on.split_at(end);
         rest = after;

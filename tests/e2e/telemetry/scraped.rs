@@ -51,7 +51,7 @@ fn samples(parsed: &Value, name: &str) -> BTreeMap<String, f64> {
 
 fn one(parsed: &Value, name: &str, labels: &Value) -> f64 {
     let samples = samples(parsed, name);
-    *samples.get(&labels.to_string()).unwrap_or_else(|| panic!("{name}{labels} in {samples:?}"))
+    *samples.get(&labels.to_string()).expect(&format!("{name}{labels} in {samples:?}"))
 }
 
 /// Names and labels of every sample.
