@@ -51,7 +51,9 @@ fn samples(parsed: &Value, name: &str) -> BTreeMap<String, f64> {
 
 fn one(parsed: &Value, name: &str, labels: &Value) -> f64 {
     let samples = samples(parsed, name);
-    *samples.get(&labels.to_string()).expect(&format!("{name}{labels} in {samples:?}"))
+    let sample = samples.get(&labels.to_string());
+    assert!(sample.is_some(), "{name}{labels} in {samples:?}");
+    sample.copied().unwrap_or_default()
 }
 
 /// Names and labels of every sample.
