@@ -1,22 +1,23 @@
-//! For operators, on a listener of its own: is it alive, is it ready, what has the watch noticed, and
-//! which tokens are to be refused before their time.
+//! For operators, on a listener of its own: is it alive, is it ready, how does it do, what has the
+//! watch noticed, and which tokens are to be refused before their time.
 
 mod findings;
+mod metrics;
+mod readiness;
 mod revoke;
 
 use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
+    Router,
+    extract::{DefaultBodyLimit, FromRequestParts},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use axum_server::Handle;
 use http::{HeaderMap, StatusCode, header, request::Parts};
-use serde::Serialize;
 
-use crate::{config::AdminConfig, edge::connections::Bounded, enforce::Enforcer, token::KeyState};
+use crate::{config::AdminConfig, edge::connections::Bounded, enforce::Enforcer};
 
 /// The listener for operators and what it serves.
 #[derive(Debug, Clone)]
@@ -41,23 +42,6 @@ impl std::fmt::Debug for Secret {
 pub struct UnusableSecret {
     path: PathBuf,
     cause: String,
-}
-
-/// What `GET /readyz` tells.
-#[derive(Debug, Serialize)]
-struct Readiness {
-    ready: bool,
-    issuers: Vec<KeyState>,
-    policies: PolicyState,
-    revocations: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct PolicyState {
-    policies: usize,
-    files: usize,
-    /// Whether the files say something else that could not be loaded.
-    stale: bool,
 }
 
 impl Secret {
@@ -110,7 +94,10 @@ impl Admin {
     }
 
     fn router(self) -> Router {
-        let mut router = Router::new().route("/livez", get(alive)).route("/readyz", get(ready));
+        let mut router = Router::new()
+            .route("/livez", get(alive))
+            .route("/metrics", get(metrics::metrics))
+            .route("/readyz", get(readiness::ready));
         if self.secret.is_some() {
             router = router
                 .route("/findings", get(findings::open))
@@ -138,26 +125,6 @@ impl FromRequestParts<Admin> for Operator {
 /// Whether the process turns around at all.
 async fn alive() -> &'static str {
     "ok\n"
-}
-
-/// Whether callers can be served: some issuer's keys are there and not too old.
-async fn ready(State(admin): State<Admin>) -> Response {
-    let enforcer = &admin.enforcer;
-    let issuers: Vec<KeyState> = enforcer.verifier.key_states().collect();
-    let ready = issuers.iter().any(KeyState::is_usable);
-    let summary = enforcer.policies.current().summary().clone();
-    let readiness = Readiness {
-        ready,
-        issuers,
-        policies: PolicyState {
-            policies: summary.policies,
-            files: summary.files,
-            stale: enforcer.policies.is_stale(),
-        },
-        revocations: enforcer.verifier.revocations().len(),
-    };
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(readiness)).into_response()
 }
 
 impl AdminConfig {

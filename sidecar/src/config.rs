@@ -9,6 +9,7 @@ mod issuer;
 mod ledger;
 mod limits;
 mod raw;
+mod telemetry;
 mod upstream;
 
 use std::{
@@ -32,6 +33,9 @@ pub(crate) use issuer::{
 pub(crate) use ledger::{Durability, LedgerConfig, Retention};
 use raw::RawConfig;
 pub(crate) use raw::{is_scope_token, is_trusted_transport};
+#[cfg(feature = "testing")]
+pub(crate) use telemetry::Signals;
+pub(crate) use telemetry::{CallersContext, Exported, TelemetryConfig};
 pub(crate) use upstream::{
     HttpUpstream, StdioUpstream, UpstreamConfig, UpstreamIdentity, UpstreamTransport,
 };
@@ -52,6 +56,8 @@ pub struct Config {
     pub(crate) admin: Option<AdminConfig>,
     pub(crate) ledger: LedgerConfig,
     pub(crate) watch: WatchConfig,
+    /// `None`: nothing is exported.
+    pub(crate) telemetry: Option<TelemetryConfig>,
     /// How the log is written.
     pub log_format: LogFormat,
 }

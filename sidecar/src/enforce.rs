@@ -20,6 +20,7 @@ use crate::{
     rejection::{Manner, Rejection},
     session::{Owner, Remembered, Seals},
     slots::Slots,
+    telemetry::{CallersTrace, Step, Telemetry},
     token::{BearerToken, Claims, TokenVerifier},
     upstream::Upstream,
 };
@@ -35,6 +36,7 @@ pub(crate) struct Enforcer {
     /// How many calls policies grant, and to whom how many are left.
     pub(crate) call_limits: CallLimits,
     pub(crate) ledger: Ledger,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) seals: Arc<Seals>,
     pub(crate) remembered: Remembered,
@@ -55,9 +57,8 @@ pub(crate) async fn enforce(
     request: Request<Body>,
     peer: SocketAddr,
 ) -> Response<Body> {
-    let mut record = enforcer.ledger.begin(peer);
     let (head, body) = request.into_parts();
-    record.traced(&head.headers);
+    let mut record = enforcer.ledger.begin(peer, CallersTrace::in_headers(&head.headers));
     let mut body = Some(body);
     let asked = (&head, peer);
     let mut response = match decide_then_forward(enforcer, asked, &mut body, &mut record).await {
@@ -67,7 +68,10 @@ pub(crate) async fn enforce(
             if let Some(unread) = body {
                 discard(unread).await;
             }
-            rejection.into_response(&enforcer.metadata, enforcer.manner, record.asked())
+            let (metadata, manner) = (&enforcer.metadata, enforcer.manner);
+            let refused = rejection.into_response(metadata, manner, record.asked());
+            record.answered(refused.status());
+            refused
         }
     };
     if let Ok(id) = HeaderValue::try_from(record.request_id().to_string()) {
@@ -86,6 +90,7 @@ async fn decide_then_forward(
     enforcer.neighbours.require_ours(head)?;
 
     // Who is asking?  (RFC 6750 section 2.1, RFC 9068 section 4)
+    record.enters(Step::Token);
     let token = BearerToken::from_request(&head.uri, &head.headers)?;
     let claims = enforcer.verifier.verify(token, head).await?;
     record.caller(&claims);
@@ -93,18 +98,21 @@ async fn decide_then_forward(
     let slot = enforcer.slots.take(&owner).ok_or(Rejection::Overloaded)?;
 
     // What do they ask?  (MCP 2026-07-28: the headers repeat the body)
+    record.enters(Step::Message);
     let message = message(enforcer, head, body, record).await?;
 
     // Is what it names theirs?  (sessions, tasks, streams)
-    let message = message.owned_by(&owner, &enforcer.seals)?;
+    let mut message = message.owned_by(&owner, &enforcer.seals)?;
     record.message(&message);
+    record.trace(&mut message);
 
     // May they?  (Cedar: principal, action, resource, context)
+    record.enters(Step::Authz);
     let policies = enforcer.policies.current();
     let principal = policies.principal_name(&claims);
     let known = (&enforcer.histories, enforcer.ledger.watch());
     let circumstances = Circumstances::of(&message, peer.ip(), known, principal.clone());
-    record.asks(&principal, &message, &circumstances);
+    record.asks(&principal, &message, (&policies, &circumstances));
     let tool = message.called_tool().map(str::to_owned);
     let decided =
         policies.authorize(&Asker { claims: &claims, circumstances: &circumstances }, message);
@@ -115,6 +123,7 @@ async fn decide_then_forward(
     let authorized = decided.outcome?;
 
     // Have they had enough?  (`@rate_limit`, `[[call_limits]]`; what is refused takes nothing)
+    record.enters(Step::Limits);
     let spent = enforcer.call_limits.spend(&policies.standing(&claims), &authorized).await?;
 
     // Only now, and on record, can anything leave this process.
@@ -166,6 +175,7 @@ async fn message(
     }
     let body = body.take().unwrap_or_default();
     let body = read_body(body, &head.headers, &enforcer.limits).await?;
+    record.received(body.len());
     let envelope = Envelope::read(&head.headers, &body)?;
     drop(body);
     record.envelope(&envelope);

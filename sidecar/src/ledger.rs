@@ -8,6 +8,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod entry;
 pub(crate) mod eraser;
 mod kept;
+mod measures;
 pub(crate) mod merkle;
 mod outcome;
 pub(crate) mod reader;
@@ -39,10 +40,12 @@ pub use store::UnusableLedger;
 use crate::{
     authz::Summary,
     config::LedgerConfig,
+    telemetry::{CallersTrace, Flight, Telemetry},
     watch::{About, Finding, SeenIn, Watch, WatchConfig, Webhook},
 };
 use checkpoint::{Signer, Verifier};
 use entry::Entry;
+pub(crate) use measures::Measures;
 use merkle::Tree;
 pub(crate) use outcome::OpenOutcome;
 use segments::segments;
@@ -62,6 +65,8 @@ pub(crate) struct Ledger {
     watch: Arc<Watch>,
     /// Where findings are posted, too.
     webhook: Option<Arc<Webhook>>,
+    telemetry: Arc<Telemetry>,
+    measures: Arc<Measures>,
 }
 
 /// Why a ledger cannot be opened.
@@ -93,12 +98,29 @@ impl Ledger {
             announced: Arc::default(),
             watch: Arc::new(Watch::new(watch)),
             webhook: None,
+            telemetry: Arc::default(),
+            measures: Arc::default(),
         }
     }
 
     /// The same, which posts findings.
     pub(crate) fn posting(self, webhook: Option<Webhook>) -> Self {
         Self { webhook: webhook.map(Arc::new), ..self }
+    }
+
+    /// The same, whose requests are counted there.
+    pub(crate) fn counted_by(self, telemetry: Arc<Telemetry>) -> Self {
+        Self { telemetry, ..self }
+    }
+
+    /// How it does.
+    pub(crate) fn measures(&self) -> &Measures {
+        &self.measures
+    }
+
+    /// How many entries wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.writer.get().map_or(0, Writer::waiting)
     }
 
     /// Opens the files of the gate that is known as `origin`, or begins them.
@@ -113,7 +135,8 @@ impl Ledger {
         let store = last_store(config, &signer.verifier()).await?;
         let verifier = signer.verifier().to_string();
         tracing::info!(entries = store.tree().size(), verifier, "the ledger is open");
-        let writer = Writer::start(store, signer, config.clone(), held);
+        let measures = Arc::clone(&self.measures);
+        let writer = Writer::start(store, signer, config.clone(), held, measures);
         // Once opened it stays so.
         drop(self.writer.set(writer));
         Ok(())
@@ -160,8 +183,9 @@ impl Ledger {
         self.subscribers.subscribe()
     }
 
-    pub(crate) fn begin(&self, peer: SocketAddr) -> OpenRecord {
-        OpenRecord::new(self.clone(), peer)
+    pub(crate) fn begin(&self, peer: SocketAddr, trace: Option<CallersTrace>) -> OpenRecord {
+        let flight = Flight::new(Arc::clone(&self.telemetry), trace);
+        OpenRecord::new(self.clone(), peer, flight)
     }
 
     fn tell(&self, record: &DecisionRecord) {
@@ -233,6 +257,7 @@ impl Ledger {
             },
             "{}", finding.explanation
         );
+        self.telemetry.noticed(finding);
         self.append_soon(Entry::of_finding(finding));
         if let Some(webhook) = &self.webhook {
             webhook.offer(finding);

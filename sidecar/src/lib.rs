@@ -14,7 +14,8 @@
 //! - `upstream`: takes an [`Authorized`] message and nothing else.
 //! - `answer`: holds what comes back against what was asked, narrows lists, streams the rest.
 //! - `watch`: is something odd going on? Detectors read the records and decide nothing.
-//! - `admin`: readiness and revocation, for operators, on a listener of its own.
+//! - `admin`: readiness, metrics and revocation, for operators, on a listener of its own.
+//! - `telemetry`: what is counted, timed and traced; it decides nothing.
 //! - `rejection`: every refusal, its reason, status and challenge.
 //!
 //! [`Gate::prepare`] reads and checks everything a configuration names; [`run`] serves.
@@ -36,6 +37,7 @@ mod pem;
 mod rejection;
 mod session;
 mod slots;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;
@@ -75,6 +77,8 @@ use rejection::Manner;
 pub use session::UnusableSealingKey;
 use session::{Remembered, Seals};
 use slots::Slots;
+use telemetry::{Exporter, Telemetry};
+pub use telemetry::{StepTimes, UnusableTelemetry};
 use token::{Revocations, TokenVerifier};
 use upstream::Upstream;
 use watch::Webhook;
@@ -86,6 +90,7 @@ pub struct Gate {
     endpoint: String,
     identity: ServerIdentity,
     admin: Option<(AdminConfig, Admin)>,
+    exporter: Option<Exporter>,
 }
 
 /// Why a gate cannot start. Nothing has been changed or opened then, unless it is the ledger.
@@ -122,6 +127,9 @@ pub enum StartError {
     /// The webhook for findings cannot be used as configured.
     #[error(transparent)]
     Webhook(#[from] UnusableWebhook),
+    /// Telemetry cannot be exported as configured.
+    #[error(transparent)]
+    Telemetry(#[from] UnusableTelemetry),
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -162,6 +170,7 @@ impl Gate {
             Upstream::new(config).map(drop).map_err(StartError::from),
             seals.map(drop).map_err(StartError::from),
             webhook.map(drop).map_err(StartError::from),
+            Telemetry::new(config.telemetry.as_ref()).map(drop).map_err(StartError::from),
         ]
         .into_iter()
         .filter_map(Result::err)
@@ -188,13 +197,18 @@ impl Gate {
         let secret = config.admin.as_ref().and_then(|admin| admin.token_file.as_ref());
         let secret = secret.map(Secret::read).transpose()?;
         let webhook = config.watch.webhook.as_ref().map(Webhook::new).transpose()?;
+        let (telemetry, exporter) = Telemetry::new(config.telemetry.as_ref())?;
+        let telemetry = Arc::new(telemetry);
         let enforcer = Enforcer {
             neighbours: Neighbours::new(&config.resource),
             verifier: TokenVerifier::new(&config.issuers, &config.resource, revocations)?,
             policies: PolicyStore::load(config)?,
             histories: Arc::new(Histories::new(config.policies.history_window)),
             call_limits: CallLimits::new(config),
-            ledger: Ledger::new(config.watch.clone()).posting(webhook),
+            ledger: Ledger::new(config.watch.clone())
+                .posting(webhook)
+                .counted_by(Arc::clone(&telemetry)),
+            telemetry,
             upstream: Arc::new(Upstream::new(config)?),
             seals: Arc::new(Seals::new(
                 config.sealing_key.as_deref(),
@@ -216,6 +230,7 @@ impl Gate {
         Ok(Self {
             enforcer,
             admin,
+            exporter,
             endpoint: config.resource.public_url.path().to_owned(),
             identity,
         })
@@ -262,7 +277,8 @@ pub async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Gate { enforcer, endpoint, identity, admin } = gate;
+    let Gate { enforcer, endpoint, identity, admin, exporter } = gate;
+    let exporting = exporter.map(|exporter| exporter.start(&enforcer));
     let tls = identity.tls();
     let admin = match admin {
         Some((config, admin)) => {
@@ -309,5 +325,8 @@ pub async fn run(
         }
     };
     upstream.stop().await;
+    if let Some(exporting) = exporting {
+        exporting.stop().await;
+    }
     outcome
 }

@@ -23,6 +23,7 @@ pub(crate) use method::{Form, METHODS, Method, TargetKind};
 pub(crate) use ownership::sealed_task;
 pub(crate) use request_state::RequestState;
 
+use crate::telemetry::{PassedOn, TRACEPARENT, TRACESTATE};
 use json::{Json, Object};
 
 /// The id of a request: a string or a whole number, kept as written (JSON-RPC 2.0 section 4).
@@ -47,6 +48,8 @@ pub struct Message {
     params_in_headers: Vec<(HeaderName, HeaderValue)>,
     /// The questions of the upstream's that it answers.
     answering: Vec<&'static Method>,
+    /// The trace that the upstream is told of.
+    passed_on: Option<PassedOn>,
 }
 
 /// What a message carries.
@@ -190,7 +193,24 @@ impl Message {
             mirror: None,
             params_in_headers: Vec::new(),
             answering: Vec::new(),
+            passed_on: None,
         }
+    }
+
+    /// Takes it into a trace: what it says itself of one is replaced, before anybody decides about
+    /// it, and the upstream is told in a header or where there are none.
+    pub(crate) fn pass_on(&mut self, passed_on: PassedOn) {
+        let meta = self.params_mut().and_then(|params| params.get_mut("_meta"));
+        if let Some(Json::Object(meta)) = meta
+            && (meta.get(TRACEPARENT).is_some() || meta.get(TRACESTATE).is_some())
+        {
+            passed_on.write_into(meta);
+        }
+        self.passed_on = Some(passed_on);
+    }
+
+    pub(crate) fn passed_on(&self) -> Option<&PassedOn> {
+        self.passed_on.as_ref()
     }
 
     /// The questions of the upstream's that it answers beside what it asks.

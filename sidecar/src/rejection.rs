@@ -4,6 +4,7 @@
 //! caller reads never holds text of the upstream, a path, a key id or a policy's text.
 
 mod answer;
+mod reasons;
 mod words;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::{
     limits::LimitState,
     message::{Form, RequestId, TargetKind, json::JsonFault},
 };
+pub(crate) use reasons::REASONS;
 
 /// Why a request is not forwarded, or its answer not relayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -335,7 +337,7 @@ mod tests {
     }
 
     /// Reason codes in `Rejection::reason`, which is a list of `=> "code",`.
-    fn in_use() -> BTreeSet<&'static str> {
+    pub(super) fn in_use() -> BTreeSet<&'static str> {
         let source = include_str!("rejection.rs");
         let (_, body) = source.split_once("fn reason(&self)").unwrap();
         let (body, _) = body.split_once("\n    }\n").unwrap();

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 
 use serde_json::Value;
 
+pub use crate::telemetry::Measured;
+
 use crate::{
     Gate, StartError,
     answer::EventReader,

@@ -42,7 +42,7 @@ pub use bearer::BearerToken;
 pub use claims::Claims;
 pub(crate) use claims::Supposed;
 pub use issuer_http::UnusableIssuer;
-pub(crate) use jwks::{Jwks, KeyState};
+pub(crate) use jwks::{Freshness, Jwks, KeyState};
 
 pub(crate) use algorithms::{ALGORITHMS, PROOF_ALGORITHMS, named};
 use claims::claimed_issuer;
@@ -128,6 +128,11 @@ impl TokenVerifier {
         self.key_sets().map(Jwks::state)
     }
 
+    /// How many tokens were known, and how many were not.
+    pub(crate) fn known_tokens(&self) -> (u64, u64) {
+        (self.known.hits.get(), self.known.misses.get())
+    }
+
     /// The revocations in force.
     pub(crate) fn revocations(&self) -> &Revocations {
         &self.revocations
@@ -166,10 +171,12 @@ impl TokenVerifier {
     async fn claims_of(&self, token: &str, digest: &TokenDigest) -> Result<Arc<Claims>, Rejection> {
         if let Some(known) = self.known.get(digest) {
             if let Some(claims) = self.still_good(&known)? {
+                self.known.hits.one_more();
                 return Ok(claims);
             }
             self.known.forget(digest);
         }
+        self.known.misses.one_more();
         // At most one issuer is asked about tokens, and only about those that say nothing.
         let asked = self.issuers.iter().find_map(|i| Some((i, i.introspection.as_ref()?)));
         if let Some((issuer, introspection)) = asked.filter(|_| is_opaque(token)) {

@@ -77,6 +77,8 @@ mod sessions;
 mod smuggling;
 /// Events pass as they come.
 mod streams;
+/// What operators are told in numbers and traces.
+mod telemetry;
 /// The caller's token stays at the gate; the upstream gets an assertion.
 mod token_containment;
 /// The refusal matrix: every way in which a token can be wrong.

@@ -212,7 +212,10 @@ async fn readiness_tells_of_keys_and_policies() {
     std::fs::write(&broken, "permit (").unwrap();
     eventually("the policies are told to be stale", async || {
         let ready: Value = operated.get("/readyz").await.unwrap().json().await.unwrap();
-        ready["policies"]["stale"] == true && ready["ready"] == true
+        ready["policies"]["stale"] == true
+            && ready["ready"] == true
+            && ready["reasons"][0]["code"] == "policies-stale"
+            && ready["reasons"][0]["effect"] == "degraded"
     })
     .await;
     std::fs::remove_file(&broken).unwrap();
@@ -236,6 +239,11 @@ async fn readiness_tells_of_keys_and_policies() {
         answer.is_ok_and(|answer| answer.status() == 503)
     })
     .await;
+    let told = reqwest::get(format!("http://{admin}/readyz")).await.unwrap();
+    let told: Value = told.json().await.unwrap();
+    let codes: Vec<_> =
+        told["reasons"].as_array().unwrap().iter().map(|reason| &reason["code"]).collect();
+    assert_eq!(codes, ["no-usable-keys", "keys-missing"]);
     let revoking = reqwest::Client::new().post(format!("http://{admin}/revoke"));
     assert_eq!(revoking.send().await.unwrap().status(), 404, "without a token nobody revokes");
     stack.finish().await;

@@ -12,6 +12,7 @@
 
 mod browser;
 mod caller;
+mod collector;
 mod conformance;
 mod fixture;
 mod forge;
@@ -29,6 +30,7 @@ mod stack;
 
 pub use browser::{Browser, RegisteredClient, location, parameter};
 pub use caller::Caller;
+pub use collector::{CollectorDouble, attributes};
 pub use conformance::{ConformanceSuite, Findings, Verdict};
 pub use fixture::Fixture;
 pub use forge::{Forge, Signer, text};

@@ -24,7 +24,7 @@ use super::{
     source::{self, PolicyFile},
     subject::{Principal, SubjectShape},
     validation::{invalid, looks, misleading, without_effect},
-    vocabulary::{EntityTypes, NAMESPACE, tool_action},
+    vocabulary::{EntityTypes, NAMESPACE, tool_action, tool_of_action},
 };
 use crate::{
     config::{CallLimit, Config, Disclosure, Listed, PolicyConfig},
@@ -159,6 +159,12 @@ impl Policies {
 
     pub(crate) fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// The tools that policies know, by their own names.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &str> {
+        let of_tools = self.actions.values().filter(|rules| rules.calls_a_tool());
+        of_tools.map(|rules| tool_of_action(rules.name()))
     }
 
     /// What a command tells of it.

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{policies::Policies, problems::PolicyError, source};
-use crate::config::Config;
+use crate::{config::Config, telemetry::Counter};
 
 /// The policies in force.
 #[derive(Debug)]
@@ -31,6 +31,10 @@ pub(crate) struct PolicyStore {
     first_fingerprint: u64,
     /// Whether the files say something else that could not be loaded.
     stale: AtomicBool,
+    /// When those in force were loaded.
+    loaded_at: ArcSwap<Instant>,
+    reloads: Counter,
+    refused_reloads: Counter,
 }
 
 impl PolicyStore {
@@ -43,6 +47,9 @@ impl PolicyStore {
             current,
             first_fingerprint,
             stale: AtomicBool::new(false),
+            loaded_at: ArcSwap::from_pointee(Instant::now()),
+            reloads: Counter::default(),
+            refused_reloads: Counter::default(),
         })
     }
 
@@ -54,6 +61,16 @@ impl PolicyStore {
     /// Whether the files say something else than what is in force.
     pub(crate) fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Acquire)
+    }
+
+    /// How long ago those in force were loaded.
+    pub(crate) fn age(&self) -> Duration {
+        self.loaded_at.load().elapsed()
+    }
+
+    /// How many reloads there were since the start, and how many that were refused.
+    pub(crate) fn reloads(&self) -> (u64, u64) {
+        (self.reloads.get(), self.refused_reloads.get())
     }
 
     /// Follows the files for as long as it is polled. SIGHUP reloads too.
@@ -116,6 +133,8 @@ impl PolicyStore {
                     policies.remember_changes(&self.current.load());
                 }
                 self.current.store(Arc::new(policies));
+                self.loaded_at.store(Arc::new(Instant::now()));
+                self.reloads.one_more();
                 self.stale.store(false, Ordering::Release);
                 let (policies, files, version) = (summary.policies, summary.files, summary.version);
                 tracing::info!(policies, files, version, "policies reloaded");
@@ -125,6 +144,7 @@ impl PolicyStore {
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
+        self.refused_reloads.one_more();
         self.stale.store(true, Ordering::Release);
         tracing::error!(error = refused, "policies NOT reloaded, the last good set stays in force");
     }

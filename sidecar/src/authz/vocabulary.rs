@@ -57,6 +57,11 @@ pub(crate) fn tool_action(name: &str) -> String {
     name.to_owned()
 }
 
+/// The tool whose action has this name.
+pub(super) fn tool_of_action(action: &str) -> &str {
+    action.strip_prefix(TOOL_PREFIX).unwrap_or(action)
+}
+
 /// An exact id: no two names make one entity.
 pub(super) fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id))

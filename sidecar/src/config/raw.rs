@@ -23,6 +23,7 @@ use super::{
     issuer::{RawIssuer, issuers},
     ledger::{RawLedger, ledger},
     limits::{RawLimits, limits},
+    telemetry::RawTelemetry,
     upstream::RawUpstream,
 };
 
@@ -47,6 +48,7 @@ pub(super) struct RawConfig {
     ledger: RawLedger,
     #[serde(default)]
     watch: WatchConfig,
+    telemetry: Option<RawTelemetry>,
     #[serde(default)]
     log: RawLog,
 }
@@ -161,6 +163,7 @@ impl RawConfig {
         let ledger = ledger(self.ledger, folder, &mut problems);
         let call_limits = call_limits(self.call_limits, &mut problems);
         let admin = self.admin.map(|raw| admin(raw, folder, &mut problems));
+        let telemetry = self.telemetry.and_then(|raw| raw.resolve(folder, &mut problems));
         let policies = policies(self.policies, folder, &mut problems);
         let watch = watch(self.watch, folder, &mut problems);
         let told = |yes| {
@@ -191,6 +194,7 @@ impl RawConfig {
                 admin,
                 ledger,
                 watch,
+                telemetry,
                 log_format: self.log.format,
             }),
             _ => Err(problems.0),

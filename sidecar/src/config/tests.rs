@@ -221,3 +221,36 @@ fn what_is_commented_out_in_the_example_resolves_too() {
         .collect();
     assert_eq!(resolve(&format!("{MINIMAL}\n{rule}")).unwrap().call_limits.len(), 1);
 }
+
+#[test]
+fn telemetry_resolves_with_its_defaults_and_says_what_is_wrong() {
+    let with = |toml: &str| resolve(&format!("{MINIMAL}[telemetry]\n{toml}"));
+    assert!(resolve(MINIMAL).unwrap().telemetry.is_none(), "nothing is exported unless configured");
+    let telemetry = with("endpoint = \"http://collector:4318\"").unwrap().telemetry.unwrap();
+    assert_eq!(telemetry.sample_ratio, 0.1);
+    assert_eq!(telemetry.callers_context, CallersContext::Parent);
+    assert_eq!(telemetry.signals.metrics, Exported::Yes);
+    let secret = "endpoint = \"https://c.example.com/otlp\"\nheaders_file = \"headers\"\nprotocol = \"http/protobuf\"\nsignals = [\"traces\"]\n[telemetry.resource]\n\"a.b\" = \"c\"";
+    let telemetry = with(secret).unwrap().telemetry.unwrap();
+    assert_eq!(telemetry.headers.as_deref(), Some(Path::new("/home/gate/headers")));
+    assert_eq!(telemetry.signals.metrics, Exported::No);
+    assert_eq!(telemetry.resource["a.b"], "c");
+    for (toml, key) in [
+        ("endpoint = \"collector:4318\"", "telemetry.endpoint"),
+        ("endpoint = \"http://u:p@collector:4318\"", "telemetry.endpoint"),
+        ("endpoint = \"http://collector:4318\"\nheaders_file = \"h\"", "telemetry.endpoint"),
+        ("endpoint = \"http://c:1\"\nsample_ratio = 1.5", "telemetry.sample_ratio"),
+        ("endpoint = \"http://c:1\"\nsample_ratio = nan", "telemetry.sample_ratio"),
+        ("endpoint = \"http://c:1\"\nmetrics_interval = \"0s\"", "telemetry.metrics_interval"),
+        ("endpoint = \"http://c:1\"\nsignals = []", "telemetry.signals"),
+        ("endpoint = \"http://c:1\"\nprotocol = \"grpc\"", "telemetry.protocol"),
+        (
+            "endpoint = \"http://c:1\"\naccept_trace_context = true",
+            "telemetry.accept_trace_context",
+        ),
+        ("endpoint = \"http://c:1\"\nsampling = 1", "telemetry.sampling"),
+    ] {
+        let told = with(toml).unwrap_err();
+        assert!(told.contains(key), "{key} in {told}");
+    }
+}

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     authz::{Digests, Summary},
     limits::LimitState,
+    telemetry::StepTimes,
     watch::{About, Finding, Severity},
 };
 
@@ -95,6 +96,8 @@ struct DecisionLeaf<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
     decided_after_us: u64,
+    #[serde(skip_serializing_if = "StepTimes::is_empty")]
+    steps_us: StepTimes,
     commitment: String,
 }
 
@@ -218,6 +221,7 @@ impl Entry {
             model: record.model.as_deref(),
             trace_id: record.trace_id.as_deref(),
             decided_after_us: record.decided_after_us,
+            steps_us: record.steps_us,
             commitment: personal.commitment(),
         };
         Self::new(Some(record.request_id), &leaf, personal)

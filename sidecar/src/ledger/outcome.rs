@@ -17,7 +17,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{DecisionRecord, Ledger, entry::Entry, kept::Kept};
-use crate::{authz::AuditLevel, rejection::Rejection};
+use crate::{
+    authz::AuditLevel,
+    rejection::Rejection,
+    telemetry::{ANSWERED, BROKEN_OFF, Flight},
+};
 
 /// What came of a request.
 #[derive(Debug, Serialize)]
@@ -47,6 +51,8 @@ pub(crate) struct OpenOutcome {
     decided: Instant,
     digest: Digest,
     record: OutcomeRecord,
+    /// Ends with it; nothing where the decision could not be put on record.
+    flight: Option<Flight>,
 }
 
 /// A body that is followed as it passes.
@@ -56,7 +62,12 @@ struct Followed {
 }
 
 impl OpenOutcome {
-    pub(super) fn new(ledger: Ledger, of: &DecisionRecord, audit: AuditLevel) -> Self {
+    pub(super) fn new(
+        ledger: Ledger,
+        of: &DecisionRecord,
+        audit: AuditLevel,
+        flight: Option<Flight>,
+    ) -> Self {
         let record = OutcomeRecord {
             request_id: of.request_id,
             subject: of.subject.clone(),
@@ -69,17 +80,26 @@ impl OpenOutcome {
             result: (audit >= AuditLevel::Full).then(Kept::default),
             answered_after_us: 0,
         };
-        Self { ledger, decided: Instant::now(), digest: Digest::new(&SHA256), record }
+        Self { ledger, decided: Instant::now(), digest: Digest::new(&SHA256), record, flight }
     }
 
     /// The upstream has begun to answer.
     pub(crate) fn upstream_answered(&mut self, status: StatusCode) {
         self.record.upstream_status = Some(status.as_u16());
+        if let Some(flight) = &mut self.flight {
+            flight.upstream_answered(status);
+        }
     }
 
     /// There is no answer.
     pub(super) fn failed(&mut self, rejection: &Rejection) {
         self.record.outcome = rejection.reason();
+        if *rejection == Rejection::UpstreamUnreachable {
+            self.ledger.telemetry.upstream_is_away();
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.failed(rejection.reason());
+        }
     }
 
     /// Follows what the caller gets: the answer to its end, or that there is none.
@@ -89,6 +109,9 @@ impl OpenOutcome {
     ) -> Result<Response<Body>, Rejection> {
         match answered {
             Ok(response) => {
+                if let Some(flight) = &mut self.flight {
+                    flight.answered(response.status());
+                }
                 Ok(response
                     .map(|body| Body::new(Followed { body, outcome: self }.ended_if_empty())))
             }
@@ -117,6 +140,8 @@ impl Drop for OpenOutcome {
             self.record.result_digest =
                 Some(HEXLOWER.encode(self.digest.clone().finish().as_ref()));
         }
+        self.ledger.telemetry.outcomes.count(self.record.outcome);
+        self.ledger.telemetry.answer_bytes.add(self.record.bytes);
         self.ledger.append_soon(Entry::of_outcome(&self.record));
     }
 }
@@ -163,6 +188,3 @@ impl HttpBody for Followed {
         self.body.size_hint()
     }
 }
-
-const ANSWERED: &str = "answered";
-const BROKEN_OFF: &str = "broken-off";

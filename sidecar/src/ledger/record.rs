@@ -1,20 +1,21 @@
 //! What is written about one request, while it is made and when it is done.
 
-use std::{net::SocketAddr, time::Instant};
+use std::net::SocketAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
-use http::HeaderMap;
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Ledger, entry::Entry, outcome::OpenOutcome, writer::NotWritten};
 use crate::{
-    authz::{AuditLevel, Authorized, Circumstances, Decided, Shadow, Summary},
+    authz::{AuditLevel, Authorized, Circumstances, Decided, Policies, Shadow, Summary},
     limits::LimitState,
     message::{Envelope, Form, Message},
     rejection::{Asked, Rejection},
+    telemetry::{ABANDONED, CalledTool, CallersTrace, Flight, PERMITTED, Step, StepTimes},
     token::Claims,
     watch::{About, SeenIn},
 };
@@ -58,7 +59,8 @@ pub struct DecisionRecord {
     pub provider: Option<String>,
     /// For which model.
     pub model: Option<String>,
-    /// The trace that the caller says this is part of (W3C Trace Context).
+    /// The trace that this is part of: the one that is exported, else the one that the caller says
+    /// (W3C Trace Context).
     pub trace_id: Option<String>,
     /// The MCP method.
     pub method: Option<String>,
@@ -72,6 +74,8 @@ pub struct DecisionRecord {
     pub limits: Vec<LimitState>,
     /// From the request's arrival to its decision, in microseconds.
     pub decided_after_us: u64,
+    /// What of that each step took.
+    pub steps_us: StepTimes,
 }
 
 /// The outcome for one request.
@@ -85,7 +89,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
@@ -98,7 +102,8 @@ impl Decision {
 #[derive(Debug)]
 pub(crate) struct OpenRecord {
     ledger: Ledger,
-    started: Instant,
+    /// Until it is forwarded; then it is the outcome's.
+    flight: Option<Flight>,
     record: DecisionRecord,
     /// The arguments as they are forwarded; they are kept when the policy that permits says so.
     arguments: Option<String>,
@@ -151,16 +156,19 @@ impl DecisionRecord {
             required_scopes: Vec::new(),
             limits: Vec::new(),
             decided_after_us: 0,
+            steps_us: StepTimes::default(),
         }
     }
 }
 
 impl OpenRecord {
-    pub(super) fn new(ledger: Ledger, peer: SocketAddr) -> Self {
+    pub(super) fn new(ledger: Ledger, peer: SocketAddr, flight: Flight) -> Self {
+        let mut record = DecisionRecord::new(peer);
+        record.trace_id = flight.callers_trace().map(CallersTrace::trace_id);
         Self {
             ledger,
-            started: Instant::now(),
-            record: DecisionRecord::new(peer),
+            flight: Some(flight),
+            record,
             arguments: None,
             audit: AuditLevel::NoneArgs,
             asked: Asked::default(),
@@ -178,6 +186,7 @@ impl OpenRecord {
     }
 
     pub(crate) fn caller(&mut self, claims: &Claims) {
+        self.in_flight(Flight::caller_is_known);
         self.record.issuer = Some(claims.iss().to_owned());
         self.record.subject = Some(claims.sub().to_owned());
         self.record.client_id = Some(claims.client_id().to_owned());
@@ -190,10 +199,32 @@ impl OpenRecord {
         self.record.subject = Some(subject.to_owned());
     }
 
-    /// Notes what the caller says of its trace.
-    pub(crate) fn traced(&mut self, headers: &HeaderMap) {
-        let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-        self.record.trace_id = parent.and_then(trace_id).map(str::to_owned);
+    /// The time from now on is that of another step.
+    pub(crate) fn enters(&mut self, step: Step) {
+        self.in_flight(|flight| flight.enters(step));
+    }
+
+    /// Notes how long the body was.
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.in_flight(|flight| flight.received(bytes));
+    }
+
+    /// Takes the message into the request's trace, where traces are exported.
+    pub(crate) fn trace(&mut self, message: &mut Message) {
+        if let Some(passed_on) = self.flight.as_mut().and_then(Flight::passed_on) {
+            message.pass_on(passed_on);
+        }
+    }
+
+    /// Notes with which status a refusal is answered.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.in_flight(|flight| flight.answered(status));
+    }
+
+    fn in_flight(&mut self, note: impl FnOnce(&mut Flight)) {
+        if let Some(flight) = &mut self.flight {
+            note(flight);
+        }
     }
 
     /// Notes what is put to policy.
@@ -201,8 +232,13 @@ impl OpenRecord {
         &mut self,
         principal: &str,
         message: &Message,
-        circumstances: &Circumstances,
+        (policies, circumstances): (&Policies, &Circumstances),
     ) {
+        let known = |flight: &Flight, name: &str| flight.telemetry().tool(name, policies);
+        self.in_flight(|flight| {
+            let tool = message.called_tool().map_or_else(CalledTool::default, |n| known(flight, n));
+            flight.calls(tool, message.method().listens());
+        });
         self.record.principal = Some(principal.to_owned());
         self.record.provider = circumstances.provider().map(str::to_owned);
         self.record.model = circumstances.model().map(str::to_owned);
@@ -230,6 +266,14 @@ impl OpenRecord {
         // As written; whatever is refused from here on is refused under these names.
         self.record.method = envelope.method().map(shortened);
         self.record.target = envelope.name_or_uri().map(shortened);
+        let calls = self.record.calls_a_tool();
+        self.in_flight(|flight| {
+            flight.traced_by_message(|| envelope.callers_trace());
+            // Which one is known once policies are asked.
+            flight.calls(if calls { CalledTool::Other } else { CalledTool::None }, false);
+        });
+        let callers_trace = self.flight.as_ref().and_then(Flight::callers_trace);
+        self.record.trace_id = callers_trace.map(CallersTrace::trace_id);
     }
 
     pub(crate) fn message(&mut self, message: &Message) {
@@ -262,15 +306,21 @@ impl OpenRecord {
         self.audit = authorized.obligations().audit.unwrap_or(AuditLevel::NoneArgs);
         self.write(PERMITTED).await.map_err(|NotWritten| {
             // It may be written yet, when it is too late.
-            let mut outcome = self.outcome();
+            let mut outcome = self.outcome_in(None);
             outcome.failed(&Rejection::LedgerUnavailable);
             Rejection::LedgerUnavailable
         })
     }
 
-    /// What comes of it, once it is permitted.
-    pub(crate) fn outcome(&self) -> OpenOutcome {
-        OpenOutcome::new(self.ledger.clone(), &self.record, self.audit)
+    /// What comes of it from now on, once it is permitted.
+    pub(crate) fn outcome(&mut self) -> OpenOutcome {
+        self.in_flight(Flight::forwarded);
+        let flight = self.flight.take();
+        self.outcome_in(flight)
+    }
+
+    fn outcome_in(&self, flight: Option<Flight>) -> OpenOutcome {
+        OpenOutcome::new(self.ledger.clone(), &self.record, self.audit, flight)
     }
 
     /// Puts a refusal on record, and yields what is answered. What goes wrong after a permitted
@@ -295,21 +345,35 @@ impl OpenRecord {
     async fn write(&mut self, reason: &'static str) -> Result<(), NotWritten> {
         self.close(reason);
         self.state = State::Sent;
+        self.enters(Step::Ledger);
         let arguments = self.arguments.take().filter(|_| self.audit >= AuditLevel::Args);
         let written = self.ledger.keep(Entry::of(&self.record, arguments)).await;
+        self.in_flight(|flight| flight.enters(None));
         if written.is_err() {
             self.record.decision = Decision::Deny;
             self.record.reason = Rejection::LedgerUnavailable.reason();
         }
-        self.ledger.tell(&self.record);
+        self.tell();
         self.state = State::Told;
         written
     }
 
     fn close(&mut self, reason: &'static str) {
         self.record.reason = reason;
-        let elapsed = self.started.elapsed().as_micros();
-        self.record.decided_after_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        if let Some(flight) = &mut self.flight {
+            flight.enters(None);
+            let elapsed = flight.elapsed().as_micros();
+            self.record.decided_after_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
+            self.record.steps_us = flight.step_times();
+            self.record.trace_id = flight.trace_id().or(self.record.trace_id.take());
+        }
+    }
+
+    fn tell(&mut self) {
+        self.ledger.tell(&self.record);
+        if let Some(flight) = &mut self.flight {
+            flight.decided(&self.record);
+        }
     }
 }
 
@@ -326,45 +390,13 @@ impl Drop for OpenRecord {
         }
         if self.state == State::Sent && self.record.decision == Decision::Allow {
             // Whoever asked has gone before it was forwarded.
-            drop(self.outcome());
+            drop(self.outcome_in(None));
         }
         if self.state != State::Told {
-            self.ledger.tell(&self.record);
+            self.tell();
         }
     }
-}
-
-/// The trace of a `traceparent` (W3C Trace Context section 3.2); nothing of one that is malformed.
-fn trace_id(parent: &str) -> Option<&str> {
-    let mut parts = parent.split('-');
-    let (version, trace) = (parts.next()?, parts.next()?);
-    let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let is_one = version.len() == 2 && trace.len() == 32 && is_hex(version) && is_hex(trace);
-    (is_one && version != "ff" && trace.bytes().any(|b| b != b'0')).then_some(trace)
 }
 
 /// As long as any honest name, and most URIs.
 const MAX_RECORDED_CHARACTERS: usize = 256;
-const PERMITTED: &str = "permitted";
-pub(super) const ABANDONED: &str = "abandoned";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_is_known_by_its_well_formed_parent_alone() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        for (parent, known) in [
-            (format!("00-{trace}-00f067aa0ba902b7-01"), true),
-            (format!("01-{trace}-00f067aa0ba902b7-01-more"), true),
-            (format!("ff-{trace}-00f067aa0ba902b7-01"), false),
-            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), false),
-            (format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), false),
-            (format!("00-{trace}a-00f067aa0ba902b7-01"), false),
-            (String::new(), false),
-        ] {
-            assert_eq!(trace_id(&parent), known.then_some(trace), "{parent}");
-        }
-    }
-}

@@ -10,14 +10,17 @@ use super::{
     checkpoint::Verifier,
     eraser::Eraser,
     reader::Reader,
-    record::ABANDONED,
     verification::{Fault, Verification, verify},
     *,
 };
 use crate::{
     config::{Durability, Retention},
     rejection::Rejection,
+    telemetry::ABANDONED,
 };
+
+/// A ledger that cannot be written for a while.
+mod stuck;
 
 /// The first segment.
 const SEGMENT: &str = "000000000000.db";
@@ -44,7 +47,7 @@ async fn kept_by(config: &LedgerConfig, entries: usize) -> Verifier {
     let (ledger, directory) = (Ledger::new(WatchConfig::default()), &config.directory);
     ledger.open(config, ORIGIN).await.unwrap();
     for number in 0..entries {
-        let mut record = ledger.begin(([192, 0, 2, 1], 1).into());
+        let mut record = ledger.begin(([192, 0, 2, 1], 1).into(), None);
         record.record_subject(if number % 2 == 0 { "alice" } else { "bob" });
         assert_eq!(record.refused(Rejection::NoToken).await, Rejection::NoToken);
     }
@@ -87,10 +90,10 @@ async fn tamper(directory: &Path, statements: &str) {
 async fn a_record_that_is_dropped_unwritten_writes_itself_once() {
     let ledger = Ledger::new(WatchConfig::default());
     let mut records = ledger.subscribe();
-    drop(ledger.begin(([127, 0, 0, 1], 1).into()));
+    drop(ledger.begin(([127, 0, 0, 1], 1).into(), None));
     let record = records.try_recv().unwrap();
     assert_eq!((record.decision, record.reason), (Decision::Deny, ABANDONED));
-    let mut open = ledger.begin(([127, 0, 0, 1], 1).into());
+    let mut open = ledger.begin(([127, 0, 0, 1], 1).into(), None);
     assert_eq!(open.refused(Rejection::NoToken).await, Rejection::NoToken);
     drop(open);
     assert_eq!(records.try_recv().unwrap().reason, "no-token");
@@ -287,22 +290,6 @@ async fn what_was_half_made_is_made_anew() {
     std::fs::write(home.path().join("000000000000.db.new"), "half").unwrap();
     let verifier = kept(home.path(), 3).await;
     assert_eq!(verified(home.path(), &verifier).await.faults, []);
-}
-
-/// While somebody holds the file, nothing is written and nothing is answered as if it were.
-#[tokio::test]
-async fn what_cannot_be_written_in_time_is_refused_and_later_things_are_not() {
-    let home = tempfile::tempdir().unwrap();
-    let ledger = Ledger::new(WatchConfig::default());
-    ledger.open(&config(home.path().to_owned()), ORIGIN).await.unwrap();
-    let options = SqliteConnectOptions::new().filename(home.path().join(SEGMENT));
-    let mut holder = options.connect().await.unwrap();
-    let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let refused = ledger.begin(([192, 0, 2, 1], 1).into()).refused(Rejection::NoToken).await;
-    assert_eq!(refused, Rejection::LedgerUnavailable);
-    held.rollback().await.unwrap();
-    let refused = ledger.begin(([192, 0, 2, 1], 1).into()).refused(Rejection::NoToken).await;
-    assert_eq!(refused, Rejection::NoToken);
 }
 
 #[tokio::test]

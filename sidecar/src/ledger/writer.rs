@@ -1,6 +1,6 @@
 //! Writes entries in groups: whoever waits while one group is written is in the next.
 
-use std::{fs::File, io::Write as _, time::Duration};
+use std::{fs::File, io::Write as _, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -13,6 +13,7 @@ use super::{
     checkpoint::Signer,
     entry::Entry,
     last_store,
+    measures::{Measures, Written},
     retention::expired,
     store::{MAX_GROUP, Store},
 };
@@ -22,6 +23,7 @@ use crate::config::LedgerConfig;
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     entries: mpsc::Sender<Waiting>,
+    measures: Arc<Measures>,
 }
 
 /// An entry, and who wants to know when it is written.
@@ -45,19 +47,33 @@ struct Writing {
     tidied: Option<Instant>,
     /// The size of the tree at the last checkpoint, and when that was.
     signed: (u64, Instant),
+    measures: Arc<Measures>,
     /// Keeps others out.
     _held: File,
 }
 
 impl Writer {
     /// Starts writing to a store.
-    pub(super) fn start(store: Store, signer: Signer, config: LedgerConfig, held: File) -> Self {
+    pub(super) fn start(
+        store: Store,
+        signer: Signer,
+        config: LedgerConfig,
+        held: File,
+        measures: Arc<Measures>,
+    ) -> Self {
         let (entries, waiting) = mpsc::channel(MAX_WAITING);
         let signed = (store.tree().size(), Instant::now());
-        let writing =
-            Writing { store: Some(store), signer, config, tidied: None, signed, _held: held };
+        let writing = Writing {
+            store: Some(store),
+            signer,
+            config,
+            tidied: None,
+            signed,
+            measures: Arc::clone(&measures),
+            _held: held,
+        };
         tokio::spawn(writing.write(waiting));
-        Self { entries }
+        Self { entries, measures }
     }
 
     /// Appends an entry and waits until it is as safe as was asked for.
@@ -65,16 +81,25 @@ impl Writer {
         let (written, outcome) = oneshot::channel();
         // Without waiting, so that what was sent is written whether or not its caller stays.
         let waiting = Waiting { entry, written: Some(written) };
-        self.entries.try_send(waiting).map_err(|_| NotWritten)?;
+        self.entries.try_send(waiting).map_err(|_| {
+            self.measures.lost.one_more();
+            NotWritten
+        })?;
         let appended =
             async { if outcome.await.unwrap_or(false) { Ok(()) } else { Err(NotWritten) } };
         tokio::time::timeout(PATIENCE, appended).await.unwrap_or(Err(NotWritten))
+    }
+
+    /// How many entries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.entries.max_capacity() - self.entries.capacity()
     }
 
     /// Appends an entry for which nobody waits; `false` when it is lost.
     pub(super) fn append_soon(&self, entry: Entry) -> bool {
         let sent = self.entries.try_send(Waiting { entry, written: None }).is_ok();
         if !sent {
+            self.measures.lost.one_more();
             tracing::error!("an entry of the ledger is lost: too many wait to be written");
         }
         sent
@@ -118,10 +143,13 @@ impl Writing {
     async fn append(&mut self, group: &mut Vec<Waiting>) {
         let (entries, written): (Vec<Entry>, Vec<_>) =
             group.drain(..).map(|waiting| (waiting.entry, waiting.written)).unzip();
+        let began = Instant::now();
         let outcome = match self.store().await {
             Some(store) => store.append(entries).await.map_err(|e| e.to_string()),
             None => Err("it cannot be opened".to_owned()),
         };
+        let became = if outcome.is_ok() { Written::All } else { Written::None };
+        self.measures.wrote(written.len(), began.elapsed(), became);
         if let Err(error) = &outcome {
             tracing::error!(error, entries = written.len(), "the ledger cannot be written");
             // Whether a part of it was is found out when it is opened anew.
@@ -148,8 +176,8 @@ impl Writing {
     }
 
     fn is_time_to_sign(&self) -> bool {
-        let Some(store) = &self.store else { return false };
-        let new = store.tree().size() - self.signed.0.min(store.tree().size());
+        let size = self.store.as_ref().map_or(self.signed.0, |store| store.tree().size());
+        let new = size.saturating_sub(self.signed.0);
         let late = self.signed.1.elapsed() >= self.config.checkpoint_interval;
         new >= self.config.checkpoint_every.get() || late
     }
@@ -212,22 +240,29 @@ impl Writing {
     }
 
     /// Signs what the tree is, unless that has been signed: into the ledger, a file beside it, and
-    /// the log.
+    /// the log. A ledger that could not be written is tried so, for nobody else may ask it to.
     async fn sign(&mut self) {
-        let Some(store) = self.store.as_mut() else {
+        let Some(store) = self.store().await else {
             self.signed.1 = Instant::now();
             return;
         };
         let size = store.tree().size();
-        if size == self.signed.0 {
+        if size == 0 {
+            self.measures.written_again();
+        }
+        if size == self.signed.0 && self.measures.is_writable() {
             self.signed.1 = Instant::now();
+            self.measures.all_signed();
             return;
         }
+        let Some(store) = self.store.as_mut() else { return };
         let note = self.signer.note(store.tree());
-        if let Err(error) = store.keep_checkpoint(&note).await {
-            tracing::error!(%error, "a checkpoint was not kept");
+        match store.keep_checkpoint(&note).await {
+            Ok(()) => self.measures.written_again(),
+            Err(error) => tracing::error!(%error, "a checkpoint was not kept"),
         }
         self.signed = (size, Instant::now());
+        self.measures.all_signed();
         let beside = self.config.directory.join(CHECKPOINTS);
         let appended = std::fs::OpenOptions::new()
             .create(true)

@@ -56,6 +56,7 @@ impl Envelope {
             route,
             params_in_headers,
             answering: Vec::new(),
+            passed_on: None,
         })
     }
 

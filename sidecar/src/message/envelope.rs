@@ -6,7 +6,10 @@ use super::{
     META_CAPABILITIES, META_RELATED_TASK, META_VERSION, RequestId,
     json::{Json, JsonFault, Object},
 };
-use crate::rejection::Rejection;
+use crate::{
+    rejection::Rejection,
+    telemetry::{CallersTrace, TRACEPARENT, TRACESTATE},
+};
 
 /// One JSON-RPC message, its method not yet looked at.
 pub(crate) struct Envelope {
@@ -83,6 +86,12 @@ impl Envelope {
     /// Whether the body claims the modern era; a claim to be confirmed.
     pub(crate) fn claims_modern(&self) -> bool {
         self.meta_member(META_VERSION).is_some()
+    }
+
+    /// The trace of which it says that it is a part (MCP 2026-07-28, `_meta`).
+    pub(crate) fn callers_trace(&self) -> Option<CallersTrace> {
+        let parent = self.meta_member(TRACEPARENT)?.as_str()?;
+        CallersTrace::read(parent, self.meta_member(TRACESTATE).and_then(Json::as_str))
     }
 
     pub(super) fn param(&self, name: &str) -> Option<&Json> {

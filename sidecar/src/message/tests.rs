@@ -296,3 +296,25 @@ fn completions_name_what_they_are_for() {
         assert_eq!(completion(reference).unwrap_err(), "invalid-params", "{reference}");
     }
 }
+
+#[test]
+fn a_trace_in_the_message_is_replaced_and_none_is_added() {
+    let ours = PassedOn { traceparent: "00-ours".to_owned(), tracestate: None };
+    for (meta, written) in [
+        (
+            r#"{"traceparent":"theirs","own":1,"tracestate":"a=b"}"#,
+            r#"{"traceparent":"00-ours","own":1}"#,
+        ),
+        (r#"{"tracestate":"a=b"}"#, r#"{"traceparent":"00-ours"}"#),
+        (r#"{"traceparent":7}"#, r#"{"traceparent":"00-ours"}"#),
+        (r#"{"own":1}"#, r#"{"own":1}"#),
+    ] {
+        let body = |meta: &str| {
+            let params = format!(r#"{{"name":"t","_meta":{meta}}}"#);
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#)
+        };
+        let mut message = read(&[], &body(meta)).unwrap();
+        message.pass_on(ours.clone());
+        assert_eq!(String::from_utf8(message.write()).unwrap(), body(written));
+    }
+}

@@ -31,11 +31,14 @@ pub(crate) struct KeyState {
     keys: usize,
     age_seconds: Option<u64>,
     freshness: Freshness,
+    /// How many fetches brought keys, and how many brought none.
+    #[serde(skip)]
+    fetches: (u64, u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Freshness {
+pub(crate) enum Freshness {
     Fresh,
     /// The issuer could not be asked when it was time to.
     Stale,
@@ -45,6 +48,26 @@ enum Freshness {
 }
 
 impl KeyState {
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(crate) fn keys(&self) -> usize {
+        self.keys
+    }
+
+    pub(crate) fn age_seconds(&self) -> Option<u64> {
+        self.age_seconds
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.freshness
+    }
+
+    pub(crate) fn fetches(&self) -> (u64, u64) {
+        self.fetches
+    }
+
     /// Whether tokens of the issuer can be verified.
     pub(crate) fn is_usable(&self) -> bool {
         self.keys > 0 && matches!(self.freshness, Freshness::Fresh | Freshness::Stale)
@@ -124,6 +147,7 @@ impl Jwks {
             keys: table.map_or(0, |table| table.len()),
             age_seconds: age.map(|age| age.as_secs()),
             freshness,
+            fetches: self.source.fetches(),
         }
     }
 

@@ -21,7 +21,10 @@ use super::{
     issuer_http::{HttpFault, IssuerHttp, UnusableIssuer, answer_to},
     key_table::KeyTable,
 };
-use crate::config::{IssuerConfig, KeyLocation, is_trusted_transport};
+use crate::{
+    config::{IssuerConfig, KeyLocation, is_trusted_transport},
+    telemetry::Counter,
+};
 
 /// A [`JwksSource`] with the manners that `jwks_client_rs` lacks (docs/decisions/0013).
 #[derive(Clone)]
@@ -40,6 +43,8 @@ struct Inner {
     /// Milliseconds after `started` before which no look-up may start another fetch.
     not_before: AtomicU64,
     latest_fault: ArcSwap<String>,
+    fetched: Counter,
+    failed: Counter,
 }
 
 /// Why a fetch brought no keys; for the log.
@@ -73,6 +78,8 @@ impl KeySource {
             started: Instant::now(),
             not_before: AtomicU64::new(0),
             latest_fault: ArcSwap::default(),
+            fetched: Counter::default(),
+            failed: Counter::default(),
         })))
     }
 
@@ -91,6 +98,11 @@ impl KeySource {
     /// What the latest failed fetch complained of.
     pub(super) fn latest_fault(&self) -> Arc<String> {
         self.0.latest_fault.load_full()
+    }
+
+    /// How many fetches brought keys, and how many brought none.
+    pub(super) fn fetches(&self) -> (u64, u64) {
+        (self.0.fetched.get(), self.0.failed.get())
     }
 
     /// Fetches and publishes a new table for a token that names a key not in this one, unless the
@@ -122,6 +134,8 @@ impl KeySource {
             self.0.latest_fault.store(Arc::new(fault.to_string()));
             self.0.discovered.store(None);
         }
+        let counter = if fetched.is_ok() { &self.0.fetched } else { &self.0.failed };
+        counter.one_more();
         fetched
     }
 

@@ -7,9 +7,15 @@ use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use moka::sync::Cache;
 
 use super::{claims::Claims, key_table::VerifyingKey};
+use crate::telemetry::Counter;
 
 /// Verified tokens by digest; the least used are forgotten first.
-pub(super) struct KnownTokens(Cache<TokenDigest, Arc<KnownToken>>);
+pub(super) struct KnownTokens {
+    cache: Cache<TokenDigest, Arc<KnownToken>>,
+    /// Look-ups that spared a verification.
+    pub(super) hits: Counter,
+    pub(super) misses: Counter,
+}
 
 /// SHA-256 of a token: nobody finds another text with it, and it is not the token.
 pub(super) type TokenDigest = [u8; SHA256_OUTPUT_LEN];
@@ -25,24 +31,25 @@ pub(super) struct KnownToken {
 
 impl KnownTokens {
     pub(super) fn new() -> Self {
-        Self(Cache::new(MAX_TOKENS))
+        let cache = Cache::new(MAX_TOKENS);
+        Self { cache, hits: Counter::default(), misses: Counter::default() }
     }
 
     pub(super) fn get(&self, token: &TokenDigest) -> Option<Arc<KnownToken>> {
-        self.0.get(token)
+        self.cache.get(token)
     }
 
     pub(super) fn remember(&self, token: TokenDigest, known: KnownToken) {
-        self.0.insert(token, Arc::new(known));
+        self.cache.insert(token, Arc::new(known));
     }
 
     #[cfg(feature = "testing")]
     pub(super) fn clear(&self) {
-        self.0.invalidate_all();
+        self.cache.invalidate_all();
     }
 
     pub(super) fn forget(&self, token: &TokenDigest) {
-        self.0.invalidate(token);
+        self.cache.invalidate(token);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     config::{Config, HttpUpstream},
     message::{Era, Form, Message, RequestId, Route, mirrored},
     rejection::Rejection,
+    telemetry::{PassedOn, TRACEPARENT, TRACESTATE},
     token::Claims,
 };
 
@@ -124,6 +125,9 @@ impl HttpServer {
         if message.era().is_modern() {
             mirror(message, request.headers_mut());
         }
+        if let Some(trace) = message.passed_on() {
+            pass_on(trace, request.headers_mut());
+        }
         Ok(request)
     }
 
@@ -174,6 +178,17 @@ fn mirror(message: &Message, headers: &mut HeaderMap) {
     }
     for (name, value) in message.params_in_headers() {
         headers.insert(name, value.clone());
+    }
+}
+
+/// The trace, of the gate's own making (W3C Trace Context section 2).
+fn pass_on(trace: &PassedOn, headers: &mut HeaderMap) {
+    for (name, value) in
+        [(TRACEPARENT, Some(&trace.traceparent)), (TRACESTATE, trace.tracestate.as_ref())]
+    {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
     }
 }
 

@@ -87,7 +87,6 @@ pub(super) struct Suspicion {
 }
 
 impl Detector {
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 9] = [
         Self::ProviderShopping,
         Self::RefusalBurst,
@@ -116,6 +115,20 @@ impl Detector {
     }
 }
 
+impl Severity {
+    pub(crate) const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// In lower case.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +138,9 @@ mod tests {
         for detector in Detector::ALL {
             let written = serde_json::to_value(detector).unwrap();
             assert_eq!(written, detector.code());
+        }
+        for severity in Severity::ALL {
+            assert_eq!(serde_json::to_value(severity).unwrap(), severity.code());
         }
     }
 }

@@ -101,7 +101,13 @@ async fn what_cannot_be_put_on_record_is_refused_until_it_can() {
     // One call at a time: what is refused for want of a record is not under way.
     let rule = "[[call_limits]]\nid = 'one'\nper = ['principal']\nconcurrent = 1\n";
     let stack = Stack::with().settings(rule).start().await;
-    let address = moved(&stack, "");
+    let admin = format!("127.0.0.1:{}", free_port());
+    let address = moved(&stack, &format!("[admin]\naddress = {admin:?}\n"));
+    let readiness = async || {
+        let answer = reqwest::get(format!("http://{admin}/readyz")).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json::<Value>().await.unwrap()["reasons"][0]["code"].clone())
+    };
     // Who ignores the signal is told by the write instead (setrlimit(2), RLIMIT_FSIZE).
     let limited = "trap '' XFSZ; ulimit -S -f 600; exec \"$0\" run --config moved.toml";
     let gate = Program::start_quietly("sh", &["-c", limited, GATE], stack.home());
@@ -120,6 +126,7 @@ async fn what_cannot_be_put_on_record_is_refused_until_it_can() {
         asked += 1;
         assert!(asked < 5_000, "it never came to an end");
     }
+    assert_eq!(readiness().await, (503, json!("ledger-unwritable")));
     let pid = gate.id().to_string();
     let raised =
         Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:unlimited"]).status();
@@ -127,6 +134,7 @@ async fn what_cannot_be_put_on_record_is_refused_until_it_can() {
         return skip("prlimit (util-linux)");
     }
     eventually("it answers again", async || ask().await.0 == 200).await;
+    assert_eq!(readiness().await, (200, Value::Null));
     gate.kill();
     let verified = Program::run(GATE, &["audit", "verify", "--ledger", "beside"], stack.home());
     assert!(verified.status.success(), "{verified:?}");

@@ -1,8 +1,11 @@
 //! One message of a caller, apart from how it came.
 
-use crate::message::{
-    Era, Message, RequestId,
-    json::{Json, Object},
+use crate::{
+    message::{
+        Era, Message, RequestId,
+        json::{Json, Object},
+    },
+    telemetry::PassedOn,
 };
 
 /// What is asked, in the caller's own words.
@@ -13,6 +16,8 @@ pub(super) struct Call<'a> {
     pub(super) method: &'static str,
     pub(super) params: Option<&'a Object>,
     pub(super) era: Era,
+    /// The trace that the child is told of.
+    pub(super) trace: Option<&'a PassedOn>,
 }
 
 impl<'a> Call<'a> {
@@ -22,6 +27,7 @@ impl<'a> Call<'a> {
             method: message.method().name,
             params: message.params(),
             era: message.era(),
+            trace: message.passed_on(),
         }
     }
 

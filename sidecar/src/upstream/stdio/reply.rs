@@ -38,7 +38,7 @@ pub(super) async fn relayed(
     up: &Up,
 ) -> Result<Reply, Rejection> {
     let translation = Translation::of(call, up.introduction.era());
-    let (params, progress_token) = translation.to_child(call.params);
+    let (params, progress_token) = translation.to_child(call);
     let when_left = if call.era.is_modern() { WhenLeft::Cancelled } else { WhenLeft::GoesOn };
     let asker = Some(Asker { caller: caller.clone(), id: id.clone() });
     let request = Request { method: call.method, params, asker, progress_token, when_left };

@@ -88,7 +88,7 @@ async fn ask(
 ) -> Result<Reply, Rejection> {
     let id = (!id.is_empty()).then(|| json_of(id));
     let params = json_of(params);
-    let call = Call { id: id.as_ref(), method, params: params.as_object(), era };
+    let call = Call { id: id.as_ref(), method, params: params.as_object(), era, trace: None };
     server.answer(call, caller).await
 }
 

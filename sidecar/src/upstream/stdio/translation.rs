@@ -30,8 +30,8 @@ impl Translation {
     }
 
     /// `params` as the child is to read them, and the caller's progress token taken out of them.
-    pub(super) fn to_child(self, params: Option<&Object>) -> (Option<Object>, Option<Json>) {
-        let mut params = params.cloned();
+    pub(super) fn to_child(self, call: &Call<'_>) -> (Option<Object>, Option<Json>) {
+        let mut params = call.params.cloned();
         let mut meta = match params.as_mut().and_then(|params| params.remove("_meta")) {
             Some(Json::Object(meta)) => meta,
             _ => Object::default(),
@@ -43,6 +43,9 @@ impl Translation {
         }
         if !self.caller_is_modern && self.child == ChildEra::Modern {
             introduction::sign(&mut meta);
+        }
+        if let Some(trace) = call.trace {
+            trace.write_into(&mut meta);
         }
         if meta.iter().next().is_some() {
             params.get_or_insert_default().set("_meta", Json::Object(meta));
@@ -105,3 +108,49 @@ const CACHEABLE: [&str; 6] = [
 /// "Resource not found", which the modern era says as "Invalid params".
 const LEGACY_NOT_FOUND: i64 = -32002;
 const INVALID_PARAMS: i64 = -32602;
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::*;
+    use crate::{
+        message::{Envelope, Message},
+        telemetry::PassedOn,
+    };
+
+    fn message(params: &str) -> Message {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list"{params}}}"#);
+        Envelope::read(&headers, body.as_bytes()).unwrap().confirmed_by(&headers).unwrap()
+    }
+
+    #[test]
+    fn a_child_is_told_of_the_trace_in_the_message() {
+        let passed_on = PassedOn {
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+            tracestate: Some("vendor=1".to_owned()),
+        };
+        for params in [
+            "",
+            r#","params":{}"#,
+            r#","params":{"_meta":{"traceparent":"theirs","tracestate":"theirs=1"}}"#,
+        ] {
+            let mut message = message(params);
+            message.pass_on(passed_on.clone());
+            let call = Call::of(&message);
+            let (told, _) = Translation::of(&call, ChildEra::Legacy).to_child(&call);
+            let mut written = Vec::new();
+            told.unwrap().write(&mut written);
+            assert_eq!(
+                String::from_utf8(written).unwrap(),
+                format!(
+                    r#"{{"_meta":{{"traceparent":"{}","tracestate":"vendor=1"}}}}"#,
+                    passed_on.traceparent
+                ),
+                "{params}"
+            );
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Metrics, traces, readiness.
+
+mod deployed;
+mod exported;
+mod scraped;
