@@ -63,16 +63,16 @@ impl Entry {
     }
 
     /// In the place of this number.
-    pub(crate) fn placed(self, seq: i64) -> Placed {
-        let rest = self.rest_of_leaf;
+    pub(crate) fn placed(&self, seq: i64) -> Placed {
+        let rest = &self.rest_of_leaf;
         // The request comes first, where the store finds it without reading JSON.
         let leaf = match self.request_id {
             Some(id) => format!("{{\"request_id\":\"{id}\",\"seq\":{seq},{rest}"),
             None => format!("{{\"seq\":{seq},{rest}"),
         };
         let hash = leaf_hash(leaf.as_bytes()).to_vec();
-        let Personal { salt, text } = self.personal;
-        Placed { seq, leaf, salt: Some(salt.to_vec()), personal: Some(text), hash }
+        let Personal { salt, text } = &self.personal;
+        Placed { seq, leaf, salt: Some(salt.to_vec()), personal: Some(text.clone()), hash }
     }
 }
 

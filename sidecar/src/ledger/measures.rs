@@ -43,22 +43,21 @@ impl Measures {
         self.is_stuck.get() == 0
     }
 
-    /// So many entries were written, or none of them.
-    pub(super) fn wrote(&self, entries: usize, took: Duration, written: Written) {
+    /// A group of so many entries was written.
+    pub(super) fn wrote(&self, entries: usize, took: Duration) {
         let entries = u64::try_from(entries).unwrap_or(u64::MAX);
         self.write.took(took);
         self.group.observe(entries);
-        match written {
-            Written::All => {
-                self.entries.add(entries);
-                self.is_stuck.set(0);
-            }
-            Written::None => {
-                self.failures.one_more();
-                self.lost.add(entries);
-                self.is_stuck.set(1);
-            }
-        }
+        self.entries.add(entries);
+        self.is_stuck.set(0);
+    }
+
+    /// A group was not written, and so many of its entries never will be.
+    pub(super) fn failed(&self, lost: usize, took: Duration) {
+        self.write.took(took);
+        self.failures.one_more();
+        self.lost.add(u64::try_from(lost).unwrap_or(u64::MAX));
+        self.is_stuck.set(1);
     }
 
     /// Something else than a group could be written.
@@ -71,11 +70,4 @@ impl Measures {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.signed_at.set(now.as_secs());
     }
-}
-
-/// What became of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    All,
-    None,
 }

@@ -152,8 +152,8 @@ impl Store {
         std::fs::metadata(&self.segment.path).map_or(0, |file| file.len())
     }
 
-    /// Appends these or none of them, at most [`MAX_GROUP`].
-    pub(crate) async fn append(&mut self, entries: Vec<Entry>) -> Result<(), sqlx::Error> {
+    /// Appends these or none of them, at most two [`MAX_GROUP`]s.
+    pub(crate) async fn append(&mut self, entries: &[Entry]) -> Result<(), sqlx::Error> {
         let first = i64::try_from(self.tree.size()).unwrap_or(i64::MAX);
         let mut tree = self.tree.clone();
         let rows = entries.len().next_power_of_two();

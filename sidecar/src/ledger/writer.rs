@@ -13,7 +13,7 @@ use super::{
     checkpoint::Signer,
     entry::Entry,
     last_store,
-    measures::{Measures, Written},
+    measures::Measures,
     retention::expired,
     store::{MAX_GROUP, Store},
 };
@@ -43,6 +43,9 @@ struct Writing {
     store: Option<Store>,
     signer: Signer,
     config: LedgerConfig,
+    /// What could not be written and has nobody who waits for it: written first when that is possible
+    /// again.
+    owed: Vec<Entry>,
     /// When it was looked last what is to be kept no longer.
     tidied: Option<Instant>,
     /// The size of the tree at the last checkpoint, and when that was.
@@ -67,6 +70,7 @@ impl Writer {
             store: Some(store),
             signer,
             config,
+            owed: Vec::new(),
             tidied: None,
             signed,
             measures: Arc::clone(&measures),
@@ -123,6 +127,9 @@ impl Writing {
                 () = tokio::time::sleep_until(until) => {}
             }
             if self.is_time_to_sign() {
+                if !self.owed.is_empty() {
+                    self.append(&mut group).await;
+                }
                 self.sign().await;
                 self.seal_if_due().await;
                 self.remove_expired().await;
@@ -141,19 +148,27 @@ impl Writing {
     }
 
     async fn append(&mut self, group: &mut Vec<Waiting>) {
-        let (entries, written): (Vec<Entry>, Vec<_>) =
+        let mut entries = std::mem::take(&mut self.owed);
+        let owed = entries.len();
+        let (more, written): (Vec<Entry>, Vec<_>) =
             group.drain(..).map(|waiting| (waiting.entry, waiting.written)).unzip();
+        entries.extend(more);
         let began = Instant::now();
         let outcome = match self.store().await {
-            Some(store) => store.append(entries).await.map_err(|e| e.to_string()),
+            Some(store) => store.append(&entries).await.map_err(|e| e.to_string()),
             None => Err("it cannot be opened".to_owned()),
         };
-        let became = if outcome.is_ok() { Written::All } else { Written::None };
-        self.measures.wrote(written.len(), began.elapsed(), became);
         if let Err(error) = &outcome {
-            tracing::error!(error, entries = written.len(), "the ledger cannot be written");
+            tracing::error!(error, entries = entries.len(), "the ledger cannot be written");
             // Whether a part of it was is found out when it is opened anew.
             self.store = None;
+            let waited_for = written.iter().map(Option::is_some);
+            let is_owed = std::iter::repeat_n(true, owed).chain(waited_for.map(|waits| !waits));
+            let still = entries.drain(..).zip(is_owed).filter(|(_, is_owed)| *is_owed);
+            self.owed = still.map(|(entry, _)| entry).take(MAX_GROUP).collect();
+            self.measures.failed(owed + written.len() - self.owed.len(), began.elapsed());
+        } else {
+            self.measures.wrote(entries.len(), began.elapsed());
         }
         for waiting in written.into_iter().flatten() {
             // Who has gone does not need to know.
@@ -223,7 +238,7 @@ impl Writing {
         };
         for expired in expired {
             let name = expired.segment.name();
-            if let Err(error) = store.append(vec![Entry::of_removal(&expired, now)]).await {
+            if let Err(error) = store.append(&[Entry::of_removal(&expired, now)]).await {
                 tracing::error!(%error, name, "a segment stays: its removal is not on record");
                 self.store = None;
                 return;

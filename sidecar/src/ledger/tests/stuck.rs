@@ -1,5 +1,36 @@
 use super::*;
 
+/// What nobody waits for is not lost meanwhile.
+#[tokio::test]
+async fn what_came_of_requests_is_written_when_it_can_be() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(WatchConfig::default());
+    let interval = Duration::from_millis(100);
+    let config = LedgerConfig { checkpoint_interval: interval, ..config(home.path().to_owned()) };
+    ledger.open(&config, ORIGIN).await.unwrap();
+    let refuse =
+        async || ledger.begin(([192, 0, 2, 1], 1).into(), None).refused(Rejection::NoToken).await;
+    let options = SqliteConnectOptions::new().filename(home.path().join(SEGMENT));
+    let mut holder = options.connect().await.unwrap();
+    let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    // A caller that hangs up, and one that waits.
+    drop(ledger.begin(([192, 0, 2, 2], 1).into(), None));
+    assert_eq!(refuse().await, Rejection::LedgerUnavailable);
+    held.rollback().await.unwrap();
+    let measures = ledger.measures();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while measures.entries.get() == 0 {
+            tokio::time::sleep(interval).await;
+        }
+    })
+    .await
+    .unwrap();
+    let mut reader = Reader::open(home.path()).await.unwrap();
+    let written = reader.from(0, 9).await.unwrap();
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0].whole()["reason"], ABANDONED);
+}
+
 /// While it is stuck nobody may be sent to it who would make it try.
 #[tokio::test]
 async fn a_ledger_that_was_stuck_finds_out_by_itself_that_it_is_not() {
