@@ -142,19 +142,24 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether anything is kept.
+    fn is_open(&self) -> bool {
+        self.writer.get().is_some()
+    }
+
     /// Puts an entry into the file.
-    async fn keep(&self, entry: Entry) -> Result<(), NotWritten> {
+    async fn keep(&self, entry: impl FnOnce() -> Entry) -> Result<(), NotWritten> {
         match self.writer.get() {
-            Some(writer) => writer.append(entry).await,
+            Some(writer) => writer.append(entry()).await,
             None => Ok(()),
         }
     }
 
     /// The same when nobody waits for it.
-    fn append_soon(&self, entry: Entry) {
+    fn append_soon(&self, entry: impl FnOnce() -> Entry) {
         if let Some(writer) = self.writer.get() {
             // It says itself what it loses.
-            let _lost = writer.append_soon(entry);
+            let _lost = writer.append_soon(entry());
         }
     }
 
@@ -258,7 +263,7 @@ impl Ledger {
             "{}", finding.explanation
         );
         self.telemetry.noticed(finding);
-        self.append_soon(Entry::of_finding(finding));
+        self.append_soon(|| Entry::of_finding(finding));
         if let Some(webhook) = &self.webhook {
             webhook.offer(finding);
         }

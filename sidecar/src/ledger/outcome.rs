@@ -49,7 +49,8 @@ pub(crate) struct OutcomeRecord {
 pub(crate) struct OpenOutcome {
     ledger: Ledger,
     decided: Instant,
-    digest: Digest,
+    /// Nothing where nothing is kept.
+    digest: Option<Digest>,
     record: OutcomeRecord,
     /// Ends with it; nothing where the decision could not be put on record.
     flight: Option<Flight>,
@@ -80,7 +81,8 @@ impl OpenOutcome {
             result: (audit >= AuditLevel::Full).then(Kept::default),
             answered_after_us: 0,
         };
-        Self { ledger, decided: Instant::now(), digest: Digest::new(&SHA256), record, flight }
+        let digest = ledger.is_open().then(|| Digest::new(&SHA256));
+        Self { ledger, decided: Instant::now(), digest, record, flight }
     }
 
     /// The upstream has begun to answer.
@@ -123,7 +125,9 @@ impl OpenOutcome {
     }
 
     fn passed(&mut self, bytes: &Bytes) {
-        self.digest.update(bytes);
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
+        }
         if let Some(result) = &mut self.record.result {
             result.add(bytes);
         }
@@ -136,13 +140,10 @@ impl Drop for OpenOutcome {
         self.record.at = Timestamp::now();
         let elapsed = self.decided.elapsed().as_micros();
         self.record.answered_after_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
-        if self.record.bytes > 0 {
-            self.record.result_digest =
-                Some(HEXLOWER.encode(self.digest.clone().finish().as_ref()));
+        if let Some(digest) = self.digest.take().filter(|_| self.record.bytes > 0) {
+            self.record.result_digest = Some(HEXLOWER.encode(digest.finish().as_ref()));
         }
-        self.ledger.telemetry.outcomes.count(self.record.outcome);
-        self.ledger.telemetry.answer_bytes.add(self.record.bytes);
-        self.ledger.append_soon(Entry::of_outcome(&self.record));
+        self.ledger.append_soon(|| Entry::of_outcome(&self.record));
     }
 }
 

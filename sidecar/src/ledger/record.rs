@@ -347,7 +347,7 @@ impl OpenRecord {
         self.state = State::Sent;
         self.enters(Step::Ledger);
         let arguments = self.arguments.take().filter(|_| self.audit >= AuditLevel::Args);
-        let written = self.ledger.keep(Entry::of(&self.record, arguments)).await;
+        let written = self.ledger.keep(|| Entry::of(&self.record, arguments)).await;
         self.in_flight(|flight| flight.enters(None));
         if written.is_err() {
             self.record.decision = Decision::Deny;
@@ -386,7 +386,7 @@ impl Drop for OpenRecord {
     fn drop(&mut self) {
         if self.state == State::Open {
             self.close(ABANDONED);
-            self.ledger.append_soon(Entry::of(&self.record, None));
+            self.ledger.append_soon(|| Entry::of(&self.record, None));
         }
         if self.state == State::Sent && self.record.decision == Decision::Allow {
             // Whoever asked has gone before it was forwarded.
