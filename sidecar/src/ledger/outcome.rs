@@ -143,6 +143,8 @@ impl Drop for OpenOutcome {
         if let Some(digest) = self.digest.take().filter(|_| self.record.bytes > 0) {
             self.record.result_digest = Some(HEXLOWER.encode(digest.finish().as_ref()));
         }
+        self.ledger.telemetry.outcomes.count(self.record.outcome);
+        self.ledger.telemetry.answer_bytes.add(self.record.bytes);
         self.ledger.append_soon(|| Entry::of_outcome(&self.record));
     }
 }
