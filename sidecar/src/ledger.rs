@@ -5,6 +5,7 @@
 //! subscribers in this process.
 
 pub(crate) mod checkpoint;
+mod decision;
 pub(crate) mod entry;
 pub(crate) mod eraser;
 mod kept;
@@ -33,8 +34,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 pub use checkpoint::UnusableLedgerKey;
+pub use decision::{Decision, DecisionRecord};
 pub(crate) use record::OpenRecord;
-pub use record::{Decision, DecisionRecord};
 pub use store::UnusableLedger;
 
 use crate::{
