@@ -13,7 +13,7 @@ use crate::{
     authz::{Asker, Authorized, Circumstances, Histories, PolicyStore},
     config::Limits,
     ledger::{Ledger, OpenOutcome, OpenRecord},
-    limits::{CallLimits, Made, Meter},
+    limits::{CallLimits, Made},
     message::{Envelope, Message},
     metadata::ResourceMetadata,
     neighbours::Neighbours,
@@ -133,10 +133,10 @@ async fn decide_then_forward(
     let revision = Revision::of(enforcer, asked_by, &authorized, record.request_id());
     let revision = revision.telling(note);
     let outlives_its_caller = revision.outlives_its_caller();
-    let outcome = record.outcome();
+    let outcome = record.outcome().counted_by(meter);
     let held = Held::of(slot, permit);
     let gate = Arc::clone(enforcer);
-    let answered = answered(gate, authorized, claims, (revision, held, meter), outcome);
+    let answered = answered(gate, authorized, claims, (revision, held), outcome);
     if outlives_its_caller { carried_out(answered).await } else { answered.await }
 }
 
@@ -145,17 +145,13 @@ async fn answered(
     gate: Arc<Enforcer>,
     authorized: Authorized<Message>,
     claims: Arc<Claims>,
-    (revision, held, meter): (Revision, Held, Option<Meter>),
+    (revision, held): (Revision, Held),
     mut outcome: OpenOutcome,
 ) -> Result<Response<Body>, Rejection> {
     let answer = async {
         let response = gate.upstream.forward(authorized, &claims).await?;
         outcome.upstream_answered(response.status());
-        let answer = answer::relay(response, revision, &gate.limits, held).await?;
-        Ok(match meter {
-            Some(meter) => meter.on(answer),
-            None => answer,
-        })
+        answer::relay(response, revision, &gate.limits, held).await
     };
     let answer = answer.await;
     outcome.follow(answer)

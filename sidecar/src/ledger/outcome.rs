@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{DecisionRecord, Ledger, entry::Entry, kept::Kept};
 use crate::{
     authz::AuditLevel,
+    limits::Meter,
     rejection::Rejection,
     telemetry::{ANSWERED, BROKEN_OFF, Flight},
 };
@@ -52,6 +53,8 @@ pub(crate) struct OpenOutcome {
     /// Nothing where nothing is kept.
     digest: Option<Digest>,
     record: OutcomeRecord,
+    /// Counts what passes on budgets; nothing where no limit does.
+    meter: Option<Meter>,
     /// Ends with it; nothing where the decision could not be put on record.
     flight: Option<Flight>,
 }
@@ -82,7 +85,13 @@ impl OpenOutcome {
             answered_after_us: 0,
         };
         let digest = ledger.is_open().then(|| Digest::new(&SHA256));
-        Self { ledger, decided: Instant::now(), digest, record, flight }
+        Self { ledger, decided: Instant::now(), digest, record, meter: None, flight }
+    }
+
+    /// What passes also counts here.
+    pub(crate) fn counted_by(mut self, meter: Option<Meter>) -> Self {
+        self.meter = meter;
+        self
     }
 
     /// The upstream has begun to answer.
@@ -131,7 +140,11 @@ impl OpenOutcome {
         if let Some(result) = &mut self.record.result {
             result.add(bytes);
         }
-        self.record.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if let Some(meter) = &self.meter {
+            meter.count(count);
+        }
+        self.record.bytes = self.record.bytes.saturating_add(count);
     }
 }
 
