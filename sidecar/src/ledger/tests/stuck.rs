@@ -1,17 +1,31 @@
 use super::*;
 
+const OFTEN: Duration = Duration::from_millis(100);
+
+/// A ledger that looks often whether there is something to sign.
+async fn signing_often(directory: &Path) -> Ledger {
+    let ledger = Ledger::new(WatchConfig::default());
+    let config = LedgerConfig { checkpoint_interval: OFTEN, ..config(directory.to_owned()) };
+    ledger.open(&config, ORIGIN).await.unwrap();
+    ledger
+}
+
+async fn refuse(ledger: &Ledger) -> Rejection {
+    ledger.begin(([192, 0, 2, 1], 1).into(), None).refused(Rejection::NoToken).await
+}
+
+/// Who can keep others from writing.
+async fn holder(directory: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(directory.join(SEGMENT)).connect().await.unwrap()
+}
+
 /// What nobody waits for is not lost meanwhile.
 #[tokio::test]
 async fn what_came_of_requests_is_written_when_it_can_be() {
     let home = tempfile::tempdir().unwrap();
-    let ledger = Ledger::new(WatchConfig::default());
-    let interval = Duration::from_millis(100);
-    let config = LedgerConfig { checkpoint_interval: interval, ..config(home.path().to_owned()) };
-    ledger.open(&config, ORIGIN).await.unwrap();
-    let refuse =
-        async || ledger.begin(([192, 0, 2, 1], 1).into(), None).refused(Rejection::NoToken).await;
-    let options = SqliteConnectOptions::new().filename(home.path().join(SEGMENT));
-    let mut holder = options.connect().await.unwrap();
+    let ledger = signing_often(home.path()).await;
+    let refuse = async || refuse(&ledger).await;
+    let mut holder = holder(home.path()).await;
     let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
     // A caller that hangs up, and one that waits.
     drop(ledger.begin(([192, 0, 2, 2], 1).into(), None));
@@ -20,7 +34,7 @@ async fn what_came_of_requests_is_written_when_it_can_be() {
     let measures = ledger.measures();
     tokio::time::timeout(Duration::from_secs(20), async {
         while measures.entries.get() == 0 {
-            tokio::time::sleep(interval).await;
+            tokio::time::sleep(OFTEN).await;
         }
     })
     .await
@@ -35,16 +49,11 @@ async fn what_came_of_requests_is_written_when_it_can_be() {
 #[tokio::test]
 async fn a_ledger_that_was_stuck_finds_out_by_itself_that_it_is_not() {
     let home = tempfile::tempdir().unwrap();
-    let ledger = Ledger::new(WatchConfig::default());
-    let interval = Duration::from_millis(100);
-    let config = LedgerConfig { checkpoint_interval: interval, ..config(home.path().to_owned()) };
-    ledger.open(&config, ORIGIN).await.unwrap();
-    let refuse =
-        async || ledger.begin(([192, 0, 2, 1], 1).into(), None).refused(Rejection::NoToken).await;
+    let ledger = signing_often(home.path()).await;
+    let refuse = async || refuse(&ledger).await;
     assert_eq!(refuse().await, Rejection::NoToken);
     assert!(ledger.measures().is_writable());
-    let options = SqliteConnectOptions::new().filename(home.path().join(SEGMENT));
-    let mut holder = options.connect().await.unwrap();
+    let mut holder = holder(home.path()).await;
     let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
     assert_eq!(refuse().await, Rejection::LedgerUnavailable);
     let measures = ledger.measures();
@@ -52,7 +61,7 @@ async fn a_ledger_that_was_stuck_finds_out_by_itself_that_it_is_not() {
     held.rollback().await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), async {
         while !measures.is_writable() {
-            tokio::time::sleep(interval).await;
+            tokio::time::sleep(OFTEN).await;
         }
     })
     .await
@@ -66,8 +75,7 @@ async fn what_cannot_be_written_in_time_is_refused_and_later_things_are_not() {
     let home = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(WatchConfig::default());
     ledger.open(&config(home.path().to_owned()), ORIGIN).await.unwrap();
-    let options = SqliteConnectOptions::new().filename(home.path().join(SEGMENT));
-    let mut holder = options.connect().await.unwrap();
+    let mut holder = holder(home.path()).await;
     let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let refused = ledger.begin(([192, 0, 2, 1], 1).into(), None).refused(Rejection::NoToken).await;
     assert_eq!(refused, Rejection::LedgerUnavailable);
