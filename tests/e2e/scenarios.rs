@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use client::{
     agent::converse,
-    model::{Model, OpenAiCompatible},
+    model::{
+        ModelName,
+        provider::{ProvidedModel, Provider, Wire},
+    },
     rehearsed,
     session::{Era, Session, SessionError},
     token::TokenSource,
@@ -10,13 +13,13 @@ use client::{
 use harness::Stack;
 use serde_json::json;
 
-async fn rehearsed_model() -> Model {
+async fn rehearsed_model() -> ProvidedModel {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await.unwrap() });
-    let provider =
-        OpenAiCompatible { base_url: &base_url, api_key: "none", model: rehearsed::MODEL };
-    Model::openai_compatible(reqwest::Client::new(), &provider).unwrap()
+    let provider = Provider { wire: Wire::OpenAi, base_url, api_key: "none".to_owned() };
+    let name: ModelName = rehearsed::MODEL.parse().unwrap();
+    ProvidedModel::new(reqwest::Client::new(), &provider, name).unwrap()
 }
 
 async fn tokens(stack: &Stack, scopes: &[&str]) -> Arc<TokenSource> {
@@ -39,7 +42,7 @@ async fn both_scenarios_of_the_article_play_in_both_eras() {
 
         let report = converse(&model, &session, rehearsed::ACCOUNT_PROMPT).await.unwrap();
         assert_eq!(report.steps.len(), 1);
-        assert_eq!(report.steps[0].call.tool(), "calculate_account_value");
+        assert_eq!(report.steps[0].call.tool, "calculate_account_value");
         assert!(report.steps[0].succeeded, "{}", report.steps[0].outcome);
         assert!(report.answer.contains("552.00"), "{}", report.answer);
         assert!(report.answer.contains("qualifies"), "{}", report.answer);

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::{
-    model::{Call, Conversation, Model, ModelError, Turn},
+    model::{Call, Conversation, Model, ModelError, ToolResult},
     session::{Session, SessionError, text_of},
+    tools::universal,
 };
 
 /// What became of one tool call.
@@ -44,40 +45,49 @@ pub enum AgentError {
 /// Lets `model` answer `prompt` with the tools of `session`. Refusals go back to the model as
 /// text: it may explain them, it cannot get around them.
 pub async fn converse(
-    model: &Model,
+    model: &dyn Model,
     session: &Session,
     prompt: &str,
 ) -> Result<Report, AgentError> {
-    let tools = session.tools().await?;
-    let mut conversation = Conversation::start(prompt, &tools);
+    let tools = universal(&session.tools().await?);
+    let mut conversation = Conversation::under(INSTRUCTIONS);
+    conversation.ask(prompt);
     let mut steps = Vec::new();
     for _ in 0..MAX_ROUNDS {
-        let calls = match model.turn(&conversation).await? {
-            Turn::Says(answer) => return Ok(Report { steps, answer }),
-            Turn::Calls(calls) => calls,
-        };
-        let mut told = Vec::with_capacity(calls.len());
+        let turn = model.turn(&conversation, &tools, &mut |_| {}).await?;
+        if turn.calls.is_empty() {
+            return Ok(Report { steps, answer: turn.text });
+        }
+        let calls = turn.calls.clone();
+        conversation.answered(turn);
+        let mut results = Vec::with_capacity(calls.len());
         for call in calls {
             let (outcome, succeeded) = execute(session, &call).await;
-            told.push((call.clone(), outcome.clone()));
+            results.push(ToolResult {
+                id: call.id.clone(),
+                tool: call.tool.clone(),
+                text: outcome.clone(),
+                succeeded,
+            });
             steps.push(Step { call, outcome, succeeded });
         }
-        conversation.tell(told);
+        conversation.tell(results);
     }
     Err(AgentError::TooManyRounds)
 }
 
 async fn execute(session: &Session, call: &Call) -> (String, bool) {
-    let arguments = match call.arguments() {
-        Value::Object(arguments) => arguments.clone(),
-        Value::Null => serde_json::Map::new(),
+    let arguments = match serde_json::from_str(&call.arguments) {
+        Ok(Value::Object(arguments)) => arguments,
         _ => return ("the arguments must be a JSON object".to_owned(), false),
     };
-    match session.call_stepping_up(call.tool(), arguments).await {
+    match session.call_stepping_up(&call.tool, arguments).await {
         Ok(result) => (text_of(&result), result.is_error != Some(true)),
         Err(error) => (error.to_string(), false),
     }
 }
 
+const INSTRUCTIONS: &str =
+    "You help customer service staff. Use the tools; report what they return.";
 /// Enough for any honest task; an endless loop ends here.
 const MAX_ROUNDS: usize = 8;

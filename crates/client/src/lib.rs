@@ -4,14 +4,16 @@
 //! - [`trust`]: one HTTP client for everything, with no way to switch verification off.
 //! - [`token`]: an OAuth token for the gate, renewed before it expires, widened on a step-up.
 //! - [`session`]: an MCP session through the gate.
+//! - [`tools`]: MCP tools in one form for every provider, with what a call will need.
+//! - [`model`]: the next turn of a conversation, from any provider, through `genai`.
 //! - [`agent`]: the loop between model and tools.
-//! - [`model`]: any provider, through `genai`.
-//! - [`rehearsed`]: a local endpoint in the OpenAI wire format with scripted choices, for the demo
-//!   and for tests; it is no model.
+//! - [`rehearsed`]: a local endpoint with scripted choices, for the demo and for tests; it is no
+//!   model.
 
 pub mod agent;
 pub mod model;
 pub mod rehearsed;
 pub mod session;
 pub mod token;
+pub mod tools;
 pub mod trust;

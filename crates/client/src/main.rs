@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use clap::Parser;
 use client::{
     agent::converse,
-    model::{Model, OpenAiCompatible},
+    model::{
+        ModelName,
+        provider::{ProvidedModel, Provider, Wire},
+    },
     session::{Era, Session},
     token::{Credentials, TokenSource},
     trust::http_client,
@@ -35,9 +38,9 @@ struct Arguments {
     /// Base URL of a provider in the OpenAI wire format
     #[arg(long, default_value = "https://api.openai.com/v1/")]
     base_url: String,
-    /// The model, as the provider names it
-    #[arg(long, default_value = "gpt-4.1")]
-    model: String,
+    /// The model
+    #[arg(long, value_name = "PROVIDER/MODEL", default_value = "openai/gpt-4.1")]
+    model: ModelName,
 }
 
 #[tokio::main]
@@ -58,17 +61,17 @@ async fn main() -> anyhow::Result<()> {
     let tokens =
         Arc::new(TokenSource::discover(http.clone(), &arguments.gate, &credentials, &[]).await?);
     let session = Session::open(http, &arguments.gate, tokens, Era::Newest).await?;
-    let provider = OpenAiCompatible {
-        base_url: &arguments.base_url,
-        api_key: &std::env::var("OPENAI_API_KEY").unwrap_or_default(),
-        model: &arguments.model,
+    let provider = Provider {
+        wire: Wire::OpenAi,
+        base_url: arguments.base_url,
+        api_key: std::env::var("OPENAI_API_KEY").unwrap_or_default(),
     };
     // The provider is reached over the system's trust, not the gate's authority.
-    let model = Model::openai_compatible(http_client(None)?, &provider)?;
+    let model = ProvidedModel::new(http_client(None)?, &provider, arguments.model)?;
     let report = converse(&model, &session, &arguments.prompt).await?;
     for step in &report.steps {
         let mark = if step.succeeded { "ok" } else { "refused" };
-        eprintln!("[{mark}] {} {}", step.call.tool(), step.call.arguments());
+        eprintln!("[{mark}] {} {}", step.call.tool, step.call.arguments);
     }
     println!("{}", report.answer);
     session.close().await;

@@ -14,7 +14,7 @@ pub const LOOKUP_PROMPT: &str =
     "Look up the information for customer 'JOHNDOE123' and summarize their account status.";
 
 /// The name under which it answers.
-pub const MODEL: &str = "rehearsed";
+pub const MODEL: &str = "rehearsed/clerk";
 
 /// The routes: `POST /v1/chat/completions`.
 pub fn router() -> Router {

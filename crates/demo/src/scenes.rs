@@ -165,7 +165,7 @@ async fn ask(script: &mut Script<'_>, session: &Session, prompt: &str) -> anyhow
         .partition(|record| record.method.as_deref() == Some(CALL));
     script.lines.extend(protocol.into_iter().map(Line::Decided));
     for step in &report.steps {
-        let call = format!("calls {} {}", step.call.tool(), step.call.arguments());
+        let call = format!("calls {} {}", step.call.tool, step.call.arguments);
         script.say(Speaker::Model, call);
     }
     script.lines.extend(calls.into_iter().map(Line::Decided));

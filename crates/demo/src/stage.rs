@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use client::{
-    model::{Model, OpenAiCompatible},
+    model::{
+        ModelName,
+        provider::{ProvidedModel, Provider, Wire},
+    },
     rehearsed,
     session::{Era, Session},
     token::{Credentials, TokenSource},
@@ -65,7 +68,7 @@ pub(crate) struct Stage {
     pub(crate) credentials: Credentials,
     pub(crate) signing_key: SigningKey,
     pub(crate) http: reqwest::Client,
-    pub(crate) model: Model,
+    pub(crate) model: ProvidedModel,
     decisions: broadcast::Receiver<Arc<DecisionRecord>>,
 }
 
@@ -268,12 +271,14 @@ async fn start_server(
     Ok(())
 }
 
-fn start_model(listener: TcpListener, base_url: &str) -> anyhow::Result<Model> {
+fn start_model(listener: TcpListener, base_url: &str) -> anyhow::Result<ProvidedModel> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await });
-    let provider = OpenAiCompatible { base_url, api_key: "none", model: rehearsed::MODEL };
-    Ok(Model::openai_compatible(http_client(None)?, &provider)?)
+    let provider =
+        Provider { wire: Wire::OpenAi, base_url: base_url.to_owned(), api_key: "none".to_owned() };
+    let name: ModelName = rehearsed::MODEL.parse()?;
+    Ok(ProvidedModel::new(http_client(None)?, &provider, name)?)
 }
 
 /// The same configuration that `cedargate run --config` takes.
