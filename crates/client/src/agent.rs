@@ -1,11 +1,9 @@
 //! The loop between a model and the tools behind the gate.
 
-use serde_json::Value;
-
 use crate::{
     model::{Call, Conversation, Model, ModelError, ToolResult},
     session::{Session, SessionError, text_of},
-    tools::universal,
+    tools::Toolbox,
 };
 
 /// What became of one tool call.
@@ -49,12 +47,12 @@ pub async fn converse(
     session: &Session,
     prompt: &str,
 ) -> Result<Report, AgentError> {
-    let tools = universal(&session.tools().await?);
+    let toolbox = Toolbox::of(&session.tools().await?);
     let mut conversation = Conversation::under(INSTRUCTIONS);
     conversation.ask(prompt);
     let mut steps = Vec::new();
     for _ in 0..MAX_ROUNDS {
-        let turn = model.turn(&conversation, &tools, &mut |_| {}).await?;
+        let turn = model.turn(&conversation, toolbox.offered(), &mut |_| {}).await?;
         if turn.calls.is_empty() {
             return Ok(Report { steps, answer: turn.text });
         }
@@ -62,7 +60,7 @@ pub async fn converse(
         conversation.answered(turn);
         let mut results = Vec::with_capacity(calls.len());
         for call in calls {
-            let (outcome, succeeded) = execute(session, &call).await;
+            let (outcome, succeeded) = execute(session, &toolbox, &call).await;
             results.push(ToolResult {
                 id: call.id.clone(),
                 tool: call.tool.clone(),
@@ -76,12 +74,12 @@ pub async fn converse(
     Err(AgentError::TooManyRounds)
 }
 
-async fn execute(session: &Session, call: &Call) -> (String, bool) {
-    let arguments = match serde_json::from_str(&call.arguments) {
-        Ok(Value::Object(arguments)) => arguments,
-        _ => return ("the arguments must be a JSON object".to_owned(), false),
+async fn execute(session: &Session, toolbox: &Toolbox, call: &Call) -> (String, bool) {
+    let ready = match toolbox.read(call) {
+        Ok(ready) => ready,
+        Err(unusable) => return (unusable.to_string(), false),
     };
-    match session.call_stepping_up(&call.tool, arguments).await {
+    match session.call_stepping_up(&ready.tool, ready.arguments).await {
         Ok(result) => (text_of(&result), result.is_error != Some(true)),
         Err(error) => (error.to_string(), false),
     }
