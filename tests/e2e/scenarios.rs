@@ -1,25 +1,25 @@
 use std::sync::Arc;
 
 use client::{
-    agent::converse,
+    agent::event::Verdict,
     model::{
-        ModelName,
+        Model, ModelName,
         provider::{ProvidedModel, Provider, Wire},
     },
     rehearsed,
     session::{Era, Session, SessionError},
     token::TokenSource,
 };
-use harness::Stack;
+use harness::{Stack, converse};
 use serde_json::json;
 
-async fn rehearsed_model() -> ProvidedModel {
+async fn rehearsed_model() -> Arc<dyn Model> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await.unwrap() });
     let provider = Provider { wire: Wire::OpenAi, base_url, api_key: "none".to_owned() };
     let name: ModelName = rehearsed::MODEL.parse().unwrap();
-    ProvidedModel::new(reqwest::Client::new(), &provider, name).unwrap()
+    Arc::new(ProvidedModel::new(reqwest::Client::new(), &provider, name).unwrap())
 }
 
 async fn tokens(stack: &Stack, scopes: &[&str]) -> Arc<TokenSource> {
@@ -38,19 +38,17 @@ async fn both_scenarios_of_the_article_play_in_both_eras() {
     let model = rehearsed_model().await;
     for era in [Era::Newest, Era::Legacy] {
         let mut stack = Stack::start().await;
-        let session = session(&stack, &["customer:read", "account:calculate"], era).await;
+        let open = || session(&stack, &["customer:read", "account:calculate"], era);
 
-        let report = converse(&model, &session, rehearsed::ACCOUNT_PROMPT).await.unwrap();
-        assert_eq!(report.steps.len(), 1);
-        assert_eq!(report.steps[0].call.tool, "calculate_account_value");
-        assert!(report.steps[0].succeeded, "{}", report.steps[0].outcome);
-        assert!(report.answer.contains("552.00"), "{}", report.answer);
-        assert!(report.answer.contains("qualifies"), "{}", report.answer);
+        let conversed = converse(Arc::clone(&model), open().await, rehearsed::ACCOUNT_PROMPT).await;
+        let [(tool, verdict, text)] = conversed.calls()[..] else { panic!("{conversed:?}") };
+        assert_eq!((tool, verdict), ("calculate_account_value", &Verdict::Done), "{text}");
+        let answer = conversed.report.answer;
+        assert!(answer.contains("552.00") && answer.contains("qualifies"), "{answer}");
 
-        let report = converse(&model, &session, rehearsed::LOOKUP_PROMPT).await.unwrap();
-        assert!(report.answer.contains("John Doe"), "{}", report.answer);
-        assert!(report.answer.contains("active"), "{}", report.answer);
-        session.close().await;
+        let conversed = converse(Arc::clone(&model), open().await, rehearsed::LOOKUP_PROMPT).await;
+        let answer = conversed.report.answer;
+        assert!(answer.contains("John Doe") && answer.contains("active"), "{answer}");
         stack.forget_decisions().await;
         stack.finish().await;
     }
@@ -88,10 +86,10 @@ async fn a_refusal_goes_back_to_the_model_as_text() {
         .start()
         .await;
     let session = session(&stack, &[], Era::Newest).await;
-    let report = converse(&model, &session, rehearsed::ACCOUNT_PROMPT).await.unwrap();
-    assert!(!report.steps[0].succeeded);
-    assert!(report.answer.contains("did not do it"), "{}", report.answer);
-    session.close().await;
+    let conversed = converse(model, session, rehearsed::ACCOUNT_PROMPT).await;
+    let [(_, verdict, text)] = conversed.calls()[..] else { panic!("{conversed:?}") };
+    assert_eq!(verdict, &Verdict::Refused("denied".to_owned()), "{text}");
+    assert!(conversed.report.answer.contains("did not do it"), "{}", conversed.report.answer);
     stack.forget_decisions().await;
     stack.finish().await;
 }

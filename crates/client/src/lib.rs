@@ -11,9 +11,12 @@
 //!   model.
 
 pub mod agent;
+pub mod config;
 pub mod model;
 pub mod rehearsed;
+pub mod scenarios;
 pub mod session;
 pub mod token;
 pub mod tools;
+pub mod transcript;
 pub mod trust;

@@ -1,15 +1,19 @@
 //! An MCP session through the gate, in either protocol era.
 
+pub mod host;
+mod refusal;
+mod results;
+
 use std::{collections::HashMap, sync::Arc};
 
 use futures::stream::BoxStream;
 use http::{HeaderName, HeaderValue};
 use reqwest::Client;
 use rmcp::{
-    ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceError,
+    ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
-        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig,
-        ClientJsonRpcMessage, Implementation, JsonObject, ProtocolVersion, Tool,
+        CallToolRequestParams, CallToolResult, ClientJsonRpcMessage, JsonObject, ProtocolVersion,
+        RequestMetaObject, Tool,
     },
     service::RunningService,
     transport::{
@@ -20,9 +24,12 @@ use rmcp::{
         },
     },
 };
-use serde_json::Value;
 
-use crate::token::{TokenError, TokenSource};
+use crate::{model::ModelName, token::TokenSource, tools::ReadyCall};
+use host::{Desk, Host, Nobody};
+pub use refusal::SessionError;
+use refusal::{told, with_causes};
+pub use results::text_of;
 
 /// In which protocol era to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,33 +43,24 @@ pub enum Era {
 /// An open session.
 #[derive(Debug)]
 pub struct Session {
-    service: RunningService<RoleClient, ClientConfig>,
+    service: RunningService<RoleClient, Desk>,
     tokens: Arc<TokenSource>,
 }
 
-/// Why a session or a call failed.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The session could not be opened.
-    #[error("cannot open a session: {0}")]
-    Open(String),
-    /// More scopes would permit the call.
-    #[error("the call needs more scope: `{}`", required.join(" "))]
-    StepUp {
-        /// All that the call needs.
-        required: Vec<String>,
-    },
-    /// No token.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The gate or the server refused, or the connection failed.
-    #[error("{0}")]
-    Call(String),
-}
-
 impl Session {
-    /// Opens a session with the MCP endpoint at `url`.
+    /// Opens a session with the MCP endpoint at `url`, with nobody there to be asked anything.
     pub async fn open(
+        http: Client,
+        url: &str,
+        tokens: Arc<TokenSource>,
+        era: Era,
+    ) -> Result<Self, SessionError> {
+        Self::open_for(Arc::new(Nobody), http, url, tokens, era).await
+    }
+
+    /// Opens a session with the MCP endpoint at `url`; what the server asks is asked of `host`.
+    pub async fn open_for(
+        host: Arc<dyn Host>,
         http: Client,
         url: &str,
         tokens: Arc<TokenSource>,
@@ -72,7 +70,6 @@ impl Session {
             AuthorizedHttp { http, tokens: Arc::clone(&tokens) },
             StreamableHttpClientTransportConfig::with_uri(url),
         );
-        let us = Implementation::new("cedargate-chat", env!("CARGO_PKG_VERSION"));
         let lifecycle = match era {
             Era::Newest => ClientLifecycleMode::Auto {
                 preferred_versions: vec![ProtocolVersion::V_2026_07_28],
@@ -80,16 +77,16 @@ impl Session {
             },
             Era::Legacy => ClientLifecycleMode::Initialize,
         };
-        let service = ClientConfig::new(ClientCapabilities::default(), us)
+        let service = Desk::new(host)
             .serve_with_lifecycle(transport, lifecycle)
             .await
-            .map_err(|error| SessionError::Open(error.to_string()))?;
+            .map_err(|error| SessionError::Open(with_causes(&error)))?;
         Ok(Self { service, tokens })
     }
 
     /// The tools that this token may use.
     pub async fn tools(&self) -> Result<Vec<Tool>, SessionError> {
-        self.service.list_all_tools().await.map_err(refused)
+        self.service.list_all_tools().await.map_err(told)
     }
 
     /// Calls a tool once.
@@ -99,7 +96,22 @@ impl Session {
         arguments: JsonObject,
     ) -> Result<CallToolResult, SessionError> {
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        self.service.call_tool(params).await.map_err(refused)
+        self.service.call_tool(params).await.map_err(told)
+    }
+
+    /// Calls a tool once for a model, which the gate is told in `_meta`: a claim, by which policy
+    /// may restrict and never permit.
+    pub async fn call_for(
+        &self,
+        model: &ModelName,
+        call: ReadyCall,
+    ) -> Result<CallToolResult, SessionError> {
+        let mut params = CallToolRequestParams::new(call.tool).with_arguments(call.arguments);
+        let mut meta = RequestMetaObject::new();
+        meta.insert(META_PROVIDER.to_owned(), model.provider().into());
+        meta.insert(META_MODEL.to_owned(), model.model().into());
+        params.meta = Some(meta);
+        self.service.call_tool(params).await.map_err(told)
     }
 
     /// Calls a tool; when that needs more scope, asks for it and calls once more.
@@ -128,40 +140,6 @@ impl Session {
             tracing::debug!(%error, "the session did not end well");
         }
     }
-}
-
-/// The text of a result for a model: structured content when there is any, else the text parts.
-pub fn text_of(result: &CallToolResult) -> String {
-    if let Some(structured) = &result.structured_content {
-        return structured.to_string();
-    }
-    let parts: Vec<String> = result
-        .content
-        .iter()
-        .map(|part| match part.as_text() {
-            Some(text) => text.text.clone(),
-            None => serde_json::to_value(part).unwrap_or(Value::Null).to_string(),
-        })
-        .collect();
-    if parts.is_empty() { "the tool returned nothing".to_owned() } else { parts.join("\n") }
-}
-
-/// RFC 6750 section 3.1: the scopes that a challenge names.
-fn refused(error: ServiceError) -> SessionError {
-    if let Some(challenge) = error.auth_challenge()
-        && challenge.contains("insufficient_scope")
-        && let Some((_, rest)) = challenge.split_once("scope=\"")
-        && let Some((scopes, _)) = rest.split_once('"')
-    {
-        return SessionError::StepUp { required: scopes.split(' ').map(str::to_owned).collect() };
-    }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    SessionError::Call(text)
 }
 
 /// The HTTP client with the current token on every request: rmcp itself would keep the first.
@@ -254,3 +232,6 @@ impl StreamableHttpClient for AuthorizedHttp {
         self.http.get_stream(uri, session_id, last_event_id, token, headers).await
     }
 }
+
+const META_PROVIDER: &str = "cedargate/provider";
+const META_MODEL: &str = "cedargate/model";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use client::{
-    agent::converse,
+    agent::{Agent, Bounds, INSTRUCTIONS, event::Event, zones::Zones},
     rehearsed,
     session::{Session, SessionError, text_of},
     token::TokenSource,
@@ -140,32 +140,38 @@ impl Scene {
 
 async fn account_calculation(script: &mut Script<'_>) -> Ending {
     let session = script.stage.session(&["account:calculate"]).await?;
-    let answer = ask(script, &session, rehearsed::ACCOUNT_PROMPT).await?;
-    session.close().await;
+    let answer = ask(script, session, rehearsed::ACCOUNT_PROMPT).await?;
     let as_expected = answer.contains("552.00") && answer.contains("qualifies");
     Ok((as_expected, "the total is 552.00, above 500"))
 }
 
 async fn customer_lookup(script: &mut Script<'_>) -> Ending {
     let session = script.stage.session(&["customer:read"]).await?;
-    let answer = ask(script, &session, rehearsed::LOOKUP_PROMPT).await?;
-    session.close().await;
+    let answer = ask(script, session, rehearsed::LOOKUP_PROMPT).await?;
     let as_expected = answer.contains("John Doe") && answer.contains("active");
     Ok((as_expected, "JOHNDOE123 was found in the store"))
 }
 
 /// A conversation, told in the order in which it went.
-async fn ask(script: &mut Script<'_>, session: &Session, prompt: &str) -> anyhow::Result<String> {
+async fn ask(script: &mut Script<'_>, session: Session, prompt: &str) -> anyhow::Result<String> {
     script.say(Speaker::User, prompt);
-    let report = converse(&script.stage.model, session, prompt).await?;
+    let (model, zones) = (Arc::clone(&script.stage.model), Zones::common(session));
+    let mut agent = Agent::new(model, zones, INSTRUCTIONS, Bounds::default());
+    let mut wanted = Vec::new();
+    let mut listen = |event| {
+        if let Event::Calling { tool, arguments, .. } = event {
+            wanted.push(format!("calls {tool} {arguments}"));
+        }
+    };
+    let report = agent.answer(prompt, &mut listen).await?;
+    agent.close().await;
     let (calls, protocol): (Vec<_>, Vec<_>) = script
         .stage
         .new_decisions()
         .into_iter()
         .partition(|record| record.method.as_deref() == Some(CALL));
     script.lines.extend(protocol.into_iter().map(Line::Decided));
-    for step in &report.steps {
-        let call = format!("calls {} {}", step.call.tool, step.call.arguments);
+    for call in wanted {
         script.say(Speaker::Model, call);
     }
     script.lines.extend(calls.into_iter().map(Line::Decided));

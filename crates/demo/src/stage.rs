@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use client::{
     model::{
-        ModelName,
+        Model, ModelName,
         provider::{ProvidedModel, Provider, Wire},
     },
     rehearsed,
@@ -68,7 +68,7 @@ pub(crate) struct Stage {
     pub(crate) credentials: Credentials,
     pub(crate) signing_key: SigningKey,
     pub(crate) http: reqwest::Client,
-    pub(crate) model: ProvidedModel,
+    pub(crate) model: Arc<dyn Model>,
     decisions: broadcast::Receiver<Arc<DecisionRecord>>,
 }
 
@@ -271,14 +271,14 @@ async fn start_server(
     Ok(())
 }
 
-fn start_model(listener: TcpListener, base_url: &str) -> anyhow::Result<ProvidedModel> {
+fn start_model(listener: TcpListener, base_url: &str) -> anyhow::Result<Arc<dyn Model>> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await });
     let provider =
         Provider { wire: Wire::OpenAi, base_url: base_url.to_owned(), api_key: "none".to_owned() };
     let name: ModelName = rehearsed::MODEL.parse()?;
-    Ok(ProvidedModel::new(http_client(None)?, &provider, name)?)
+    Ok(Arc::new(ProvidedModel::new(http_client(None)?, &provider, name)?))
 }
 
 /// The same configuration that `cedargate run --config` takes.

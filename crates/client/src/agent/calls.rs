@@ -1,0 +1,124 @@
+//! One call, from what a model wrote to what it is told. The model may be told no; it is never told
+//! how to get around it, and nothing is sent twice that may have been done.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::{
+    event::{Event, Verdict},
+    zones::Zone,
+};
+use crate::{
+    model::{Call, ModelName, ToolResult},
+    session::{SessionError, text_of},
+    tools::{ReadyCall, Toolbox},
+};
+
+/// Makes calls of one turn.
+pub(super) struct Caller<'a> {
+    pub(super) by: &'a ModelName,
+    pub(super) zone: &'a Zone,
+    pub(super) toolbox: &'a Toolbox,
+    /// Waits for a limit at most this long in all.
+    pub(super) patience: Duration,
+    /// Several calls run side by side and tell what happens as it does.
+    pub(super) events: UnboundedSender<Event>,
+}
+
+impl Caller<'_> {
+    /// Makes the call, and says what the model is told.
+    pub(super) async fn make(&self, call: &Call) -> ToolResult {
+        let begun = Instant::now();
+        let tool = self.toolbox.name_of(&call.tool).unwrap_or(&call.tool).to_owned();
+        self.tell(Event::Calling {
+            by: self.by.clone(),
+            id: call.id.clone(),
+            tool: tool.clone(),
+            arguments: call.arguments.clone(),
+        });
+        let (verdict, text) = match self.toolbox.read(call) {
+            Ok(ready) => self.send(&call.id, ready).await,
+            Err(unusable) => {
+                let verdict = Verdict::NotSent(unusable.reason().to_owned());
+                (verdict, format!("Not called: {unusable}."))
+            }
+        };
+        let succeeded = verdict == Verdict::Done;
+        let took_ms = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        self.tell(Event::Called {
+            id: call.id.clone(),
+            tool,
+            verdict,
+            text: text.clone(),
+            took_ms,
+        });
+        ToolResult { id: call.id.clone(), tool: call.tool.clone(), text, succeeded }
+    }
+
+    /// Once, and once more after a step-up or after a limit has left room: neither of them was done.
+    async fn send(&self, id: &str, ready: ReadyCall) -> (Verdict, String) {
+        let mut patience = self.patience;
+        let mut stepped_up = false;
+        loop {
+            let error = match self.zone.session().call_for(self.by, ready.clone()).await {
+                Ok(result) => {
+                    let failed = result.is_error == Some(true);
+                    let verdict = if failed { Verdict::Failed } else { Verdict::Done };
+                    return (verdict, text_of(&result));
+                }
+                Err(error) => error,
+            };
+            match error {
+                SessionError::StepUp { required } if !stepped_up => {
+                    stepped_up = true;
+                    self.tell(Event::SteppedUp { id: id.to_owned(), scopes: required.clone() });
+                    if let Err(error) = self.zone.session().step_up(&required).await {
+                        return refused(&SessionError::StepUp { required }, Some(&error));
+                    }
+                }
+                SessionError::Limited { after: Some(after) } if after <= patience => {
+                    patience -= after;
+                    self.tell(Event::Waiting { id: id.to_owned(), after });
+                    tokio::time::sleep(after).await;
+                }
+                error => return refused(&error, None),
+            }
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more when the conversation is being stopped.
+        drop(self.events.send(event));
+    }
+}
+
+/// What a model is told of a call that nobody made, or that was not answered.
+fn refused(error: &SessionError, cause: Option<&SessionError>) -> (Verdict, String) {
+    let reason = error.reason().to_owned();
+    let because = cause.map_or_else(String::new, |cause| format!(" ({cause})"));
+    match error {
+        SessionError::StepUp { .. } => (
+            Verdict::Refused(reason),
+            format!(
+                "Refused: {error}, and that was not granted{because}. Say so; do not try again."
+            ),
+        ),
+        SessionError::Limited { .. } => {
+            (Verdict::Refused(reason), format!("Refused: {error}. Do not try before."))
+        }
+        SessionError::Refused { message, .. } => (
+            Verdict::Refused(reason.clone()),
+            format!("Refused ({reason}): {message}. Trying the same again will not help."),
+        ),
+        SessionError::Open(_) | SessionError::Token(_) => {
+            (Verdict::NotSent(reason), format!("Not called: {error}."))
+        }
+        SessionError::Call(_) => (
+            Verdict::Unknown(reason),
+            format!(
+                "No answer: {error}. Whether it was done is not known; do not simply repeat it."
+            ),
+        ),
+    }
+}

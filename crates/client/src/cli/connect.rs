@@ -1,0 +1,151 @@
+//! From the configuration to something that answers: trust, tokens, sessions, models.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use client::{
+    agent::{
+        Agent,
+        zones::{Zone, Zones},
+    },
+    config::{ClientSettings, Config, ProofOfClient, WireName},
+    model::{
+        Model, ModelName,
+        provider::{ProvidedModel, Provider, Wire},
+    },
+    rehearsed,
+    session::{
+        Session,
+        host::{Host, Nobody},
+    },
+    token::{Credentials, TokenSource},
+    trust::http_client,
+};
+
+use super::terminal::Terminal;
+
+/// Who is there to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Personal {
+    /// Somebody at the terminal.
+    AtTheTerminal,
+    /// Nobody.
+    Nobody,
+}
+
+/// A conversation with the configured models, through the gate.
+pub(super) async fn agent(config: &Config, personal: Personal) -> anyhow::Result<Agent> {
+    let models = models(config).await?;
+    let providers: Vec<_> = models.iter().map(|model| model.name().provider().to_owned()).collect();
+    let providers: Vec<_> = providers.iter().map(String::as_str).collect();
+    let zones = zones(config, &providers, personal).await?;
+    let Some(model) = models.into_iter().next() else { bail!(NO_MODEL) };
+    Ok(Agent::new(model, zones, &config.instructions, config.bounds.clone()))
+}
+
+/// The configured models, each for itself.
+pub(super) async fn models(config: &Config) -> anyhow::Result<Vec<Arc<dyn Model>>> {
+    if config.models.is_empty() {
+        bail!(NO_MODEL);
+    }
+    let http = http_client(None)?;
+    let mut models: Vec<Arc<dyn Model>> = Vec::with_capacity(config.models.len());
+    for name in &config.models {
+        models.push(Arc::new(model(config, &http, name).await?));
+    }
+    Ok(models)
+}
+
+async fn model(
+    config: &Config,
+    http: &reqwest::Client,
+    name: &ModelName,
+) -> anyhow::Result<ProvidedModel> {
+    let provider = if name.provider() == REHEARSED {
+        rehearsal().await?
+    } else {
+        provider(config, name.provider())?
+    };
+    Ok(ProvidedModel::new(http.clone(), &provider, name.clone())?)
+}
+
+fn provider(config: &Config, name: &str) -> anyhow::Result<Provider> {
+    let settings = config.providers.get(name).cloned().unwrap_or_default();
+    let wire = match settings.wire {
+        Some(WireName::Openai) | None => Wire::OpenAi,
+        Some(WireName::Anthropic) => Wire::Anthropic,
+        Some(WireName::Gemini) => Wire::Gemini,
+    };
+    let base_url = settings.base_url.context("base url")?;
+    let api_key = settings.api_key.map(|key| key.reveal().to_owned()).unwrap_or_default();
+    Ok(Provider { wire, base_url, api_key })
+}
+
+/// The rehearsed model, served by this process to itself.
+async fn rehearsal() -> anyhow::Result<Provider> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let base_url = format!("http://{}/v1/", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await });
+    Ok(Provider { wire: Wire::OpenAi, base_url, api_key: "none".to_owned() })
+}
+
+/// Sessions for these providers: one, and one more for each zone that one of them is in.
+pub(super) async fn zones(
+    config: &Config,
+    providers: &[&str],
+    personal: Personal,
+) -> anyhow::Result<Zones> {
+    let mut zones = Zones::common(session_for(config, &config.client, personal).await?);
+    for (name, client) in &config.zones {
+        let theirs: Vec<String> = providers
+            .iter()
+            .filter(|provider| {
+                config.providers.get(**provider).and_then(|p| p.zone.as_ref()) == Some(name)
+            })
+            .map(|provider| (*provider).to_owned())
+            .collect();
+        if !theirs.is_empty() {
+            let session = session_for(config, client, personal)
+                .await
+                .with_context(|| format!("zone `{name}`"))?;
+            zones = zones.with(Zone::new(session), theirs);
+        }
+    }
+    Ok(zones)
+}
+
+/// A session under this OAuth client, with nobody to be asked.
+pub(super) async fn session(config: &Config, client: &ClientSettings) -> anyhow::Result<Session> {
+    session_for(config, client, Personal::Nobody).await
+}
+
+async fn session_for(
+    config: &Config,
+    client: &ClientSettings,
+    personal: Personal,
+) -> anyhow::Result<Session> {
+    let http = http_client(config.ca.as_deref())?;
+    let tokens = Arc::new(tokens(config, client, &http).await?);
+    let host: Arc<dyn Host> = match personal {
+        Personal::AtTheTerminal => Arc::new(Terminal),
+        Personal::Nobody => Arc::new(Nobody),
+    };
+    Ok(Session::open_for(host, http, &config.gate, tokens, config.era).await?)
+}
+
+async fn tokens(
+    config: &Config,
+    client: &ClientSettings,
+    http: &reqwest::Client,
+) -> anyhow::Result<TokenSource> {
+    let ProofOfClient::Secret(secret) = &client.proof_of_client else { bail!("secret") };
+    let credentials = Credentials {
+        client_id: client.id.clone().context("id")?,
+        client_secret: secret.reveal().to_owned(),
+    };
+    let scopes: Vec<_> = client.scopes.iter().map(String::as_str).collect();
+    Ok(TokenSource::discover(http.clone(), &config.gate, &credentials, &scopes).await?)
+}
+
+const REHEARSED: &str = "rehearsed";
+const NO_MODEL: &str = "no model: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or OLLAMA_BASE_URL and OLLAMA_MODEL; or try `--model rehearsed/clerk`, which needs no key";

@@ -1,0 +1,87 @@
+//! `tools`: what models are offered, and what a call will need.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use client::{
+    config::Config,
+    tools::{Toolbox, adapters},
+};
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::{
+    connect,
+    show::{self, DIM},
+};
+
+/// List the tools as models are offered them, and what a call will need
+#[derive(Debug, Args)]
+pub(super) struct Tools {
+    /// Print them in a provider's own format
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// `tools` of OpenAI's chat completions
+    Openai,
+    /// `tools` of Anthropic's messages
+    Anthropic,
+    /// The universal form, with security metadata
+    Generic,
+}
+
+impl Tools {
+    pub(super) async fn run(self, config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+        let session = connect::session(config, &config.client).await?;
+        let toolbox = Toolbox::of(&session.tools().await?);
+        session.close().await;
+        let offered = toolbox.offered();
+        let printed = match self.format {
+            Some(Format::Openai) => Some(json!(adapters::to_openai(offered))),
+            Some(Format::Anthropic) => Some(json!(adapters::to_anthropic(offered))),
+            Some(Format::Generic) => Some(json!(adapters::to_others(offered))),
+            None if json => Some(json!({
+                "tools": adapters::to_others(offered),
+                "leftOut": toolbox.left_out(),
+            })),
+            None => None,
+        };
+        match printed {
+            Some(value) => anstream::println!("{}", serde_json::to_string_pretty(&value)?),
+            None => anstream::println!("{}", table(&toolbox)),
+        }
+        if !json {
+            for out in toolbox.left_out() {
+                show::note(DIM, "left out", &format!("{}: {}", show::plain(&out.name), out.reason));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+pub(super) fn table(toolbox: &Toolbox) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["tool", "scopes", "limit", "audit", "arguments decide", "what it does"]);
+    for tool in toolbox.offered() {
+        let security = &tool.security;
+        let name = if tool.name == tool.offered_as {
+            tool.name.clone()
+        } else {
+            format!("{} (as {})", tool.name, tool.offered_as)
+        };
+        let what = tool.description.lines().next().unwrap_or_default();
+        table.add_row([
+            show::plain(&name),
+            security.required_scopes.join(" "),
+            security.rate_limit.clone().unwrap_or_default(),
+            security.audit_level.clone().unwrap_or_default(),
+            if security.conditional { "yes" } else { "" }.to_owned(),
+            show::plain(what),
+        ]);
+    }
+    table
+}
