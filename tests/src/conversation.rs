@@ -23,8 +23,8 @@ pub struct Conversed {
 
 impl Conversed {
     /// The calls in the order in which they ended: tool, how it ended, what the model was told.
-    pub fn calls(&self) -> Vec<(&str, &Verdict, &str)> {
-        let called = |event| match event {
+    pub fn calls<'a>(&'a self) -> Vec<(&'a str, &'a Verdict, &'a str)> {
+        let called = |event: &'a Event| match event {
             Event::Called { tool, verdict, text, .. } => Some((tool, verdict, text)),
             _ => None,
         };

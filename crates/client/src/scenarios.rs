@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_built_in_scenarios_can_be_read() {
-        assert!(Scenarios::built_in().unwrap().scenarios.len() >= 5);
+        assert!(Scenarios::built_in().unwrap().scenarios.len() >= 2);
     }
 
     #[test]
