@@ -44,6 +44,10 @@ bench-policies:
 bench-ledger:
     cargo bench -p tests --bench ledger
 
+# What it costs to show models a hundred tools
+bench-tools:
+    cargo bench -p tests --bench tools
+
 # What detectors find and what they raise for nothing, into docs/watch.md
 watch-table:
     CEDARGATE_WRITE_TABLE=1 cargo test -p sidecar --lib watch::simulator

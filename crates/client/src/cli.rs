@@ -12,11 +12,11 @@ mod tools;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
-use client::{
+use crate::{
     config::{Config, Environment, Options},
     model::ModelName,
 };
+use clap::{Args, Parser, Subcommand};
 
 /// Talk to any LLM, and let it use the tools of an MCP server behind Cedargate
 ///
@@ -25,7 +25,7 @@ use client::{
 /// configuration file. Without a key, `rehearsed/clerk` plays scripted choices: it is no model.
 #[derive(Debug, Parser)]
 #[command(name = "cedargate-chat", version, max_term_width = 100, after_help = EXAMPLES)]
-pub(crate) struct Arguments {
+struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     /// Look at everything a conversation needs, and say what to do where something is missing
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Common {
+struct Common {
     /// Configuration file [default: cedargate-chat.toml, when it is there]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -90,9 +90,9 @@ enum Command {
 }
 
 /// What the program says of its work: 0 done, 1 not done or not as expected, 2 asked for wrongly.
-pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+pub async fn run() -> ExitCode {
     start_log();
-    let Arguments { command, check, common } = arguments;
+    let Arguments { command, check, common } = Arguments::parse();
     let json = common.json;
     let outcome = match config(common) {
         Ok(config) => dispatch(command, check, &config, json).await,

@@ -11,6 +11,7 @@
 //!   model.
 
 pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod model;
 pub mod rehearsed;

@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Args;
-use client::{
+use crate::{
     agent::{Report, event::Event},
     config::Config,
     transcript::Transcript,
 };
+use clap::Args;
 use serde_json::json;
 
 use super::{

@@ -2,12 +2,12 @@
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
-use clap::Args;
-use client::{
+use crate::{
     agent::{Agent, event::Event},
     config::Config,
     transcript::Transcript,
 };
+use clap::Args;
 use rustyline::{DefaultEditor, error::ReadlineError};
 
 use super::{

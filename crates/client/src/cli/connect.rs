@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-use client::{
+use crate::{
     agent::{
         Agent,
         zones::{Zone, Zones},
@@ -21,6 +20,7 @@ use client::{
     token::{Credentials, TokenSource},
     trust::http_client,
 };
+use anyhow::{Context as _, bail};
 
 use super::terminal::Terminal;
 

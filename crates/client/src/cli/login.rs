@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use client::config::Config;
+use crate::config::Config;
 
 pub(super) async fn run(_: &Config) -> anyhow::Result<ExitCode> {
     anyhow::bail!("not yet")

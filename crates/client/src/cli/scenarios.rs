@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+use crate::{agent::Agent, config::Config, scenarios::Scenarios as Script};
 use anyhow::Context as _;
 use clap::Args;
-use client::{agent::Agent, config::Config, scenarios::Scenarios as Script};
 
 use super::{
     connect::{self, Personal},

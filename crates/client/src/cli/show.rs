@@ -2,8 +2,8 @@
 
 use std::{io::Write as _, time::Duration};
 
+use crate::agent::event::{Event, Verdict};
 use anstyle::{AnsiColor, Style};
-use client::agent::event::{Event, Verdict};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Shows a conversation as it goes.

@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 
+use crate::session::host::{Answer, Host, Progress, Question};
 use anyhow::bail;
 use async_trait::async_trait;
-use client::session::host::{Answer, Host, Progress, Question};
 use serde_json::{Map, Value};
 
 use super::show::{self, BOLD, DIM, WARN, plain};

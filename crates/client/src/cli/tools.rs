@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
-use client::{
+use crate::{
     config::Config,
     tools::{Toolbox, adapters},
 };
+use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde_json::json;
 
