@@ -17,6 +17,8 @@ mod call_limits;
 mod client_documents;
 /// The official conformance suite, through the gate and past it.
 mod conformance;
+/// The loop between a model and the tools: what a model may do, and what it is told.
+mod conversations;
 /// Whatever the gate admits, official SDKs read as the gate does.
 mod differential;
 /// What was promised survives a kill.

@@ -33,7 +33,7 @@ pub use browser::{Browser, RegisteredClient, location, parameter};
 pub use caller::Caller;
 pub use collector::{CollectorDouble, attributes};
 pub use conformance::{ConformanceSuite, Findings, Verdict};
-pub use conversation::{Conversed, converse};
+pub use conversation::{Conversed, ScriptedModel, calls, converse};
 pub use fixture::Fixture;
 pub use forge::{Forge, Signer, text};
 pub use neighbour::{Neighbour, skip};

@@ -32,7 +32,7 @@ pub struct Zones {
 /// A model that is offered the tools of its provider's zone, whatever others of its pool are.
 #[derive(Debug)]
 struct InZone {
-    model: Box<dyn Model>,
+    model: Arc<dyn Model>,
     zone: Arc<Zone>,
 }
 
@@ -81,9 +81,9 @@ impl Zones {
     }
 
     /// `model`, offered the tools of its own zone.
-    pub fn place(&self, model: Box<dyn Model>) -> Box<dyn Model> {
+    pub fn place(&self, model: Arc<dyn Model>) -> Arc<dyn Model> {
         let zone = Arc::clone(self.of(model.name().provider()));
-        Box::new(InZone { model, zone })
+        Arc::new(InZone { model, zone })
     }
 
     /// Lists the tools of every zone once more.
