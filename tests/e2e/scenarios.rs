@@ -4,7 +4,7 @@ use client::{
     agent::event::Verdict,
     model::{
         Model, ModelName,
-        provider::{ProvidedModel, Provider, Wire},
+        provider::{BaseUrl, PlainHttp, ProvidedModel, Provider, Wire},
     },
     rehearsed,
     session::{Era, Session, SessionError},
@@ -17,7 +17,8 @@ async fn rehearsed_model() -> Arc<dyn Model> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await.unwrap() });
-    let provider = Provider { wire: Wire::OpenAi, base_url, api_key: "none".to_owned() };
+    let base_url = BaseUrl::parse(&base_url, PlainHttp::Loopback).unwrap();
+    let provider = Provider::at(Wire::OpenAi, base_url);
     let name: ModelName = rehearsed::MODEL.parse().unwrap();
     Arc::new(ProvidedModel::new(reqwest::Client::new(), &provider, name).unwrap())
 }

@@ -2,7 +2,14 @@
 //!
 //! What is said is kept in words of our own, so that a conversation can go on with another provider.
 
+mod call_ids;
+mod fault;
+mod frames;
+mod probe;
+mod provided;
 pub mod provider;
+mod replay;
+mod secret;
 
 use std::{fmt, str::FromStr, time::Duration};
 

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use client::{
     model::{
         Model, ModelName,
-        provider::{ProvidedModel, Provider, Wire},
+        provider::{BaseUrl, PlainHttp, ProvidedModel, Provider, Wire},
     },
     rehearsed,
     session::{Era, Session},
@@ -275,8 +275,7 @@ fn start_model(listener: TcpListener, base_url: &str) -> anyhow::Result<Arc<dyn 
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await });
-    let provider =
-        Provider { wire: Wire::OpenAi, base_url: base_url.to_owned(), api_key: "none".to_owned() };
+    let provider = Provider::at(Wire::OpenAi, BaseUrl::parse(base_url, PlainHttp::Loopback)?);
     let name: ModelName = rehearsed::MODEL.parse()?;
     Ok(Arc::new(ProvidedModel::new(http_client(None)?, &provider, name)?))
 }

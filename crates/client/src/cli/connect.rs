@@ -10,7 +10,7 @@ use crate::{
     config::{ClientSettings, Config, ProofOfClient, WireName},
     model::{
         Model, ModelName,
-        provider::{ProvidedModel, Provider, Wire},
+        provider::{BaseUrl, PlainHttp, ProvidedModel, Provider, Secret, Wire},
     },
     rehearsed,
     session::{
@@ -71,14 +71,19 @@ async fn model(
 
 fn provider(config: &Config, name: &str) -> anyhow::Result<Provider> {
     let settings = config.providers.get(name).cloned().unwrap_or_default();
+    let known = Provider::known(name);
     let wire = match settings.wire {
-        Some(WireName::Openai) | None => Wire::OpenAi,
+        Some(WireName::Openai) => Wire::OpenAi,
         Some(WireName::Anthropic) => Wire::Anthropic,
         Some(WireName::Gemini) => Wire::Gemini,
+        None => known.map_or(Wire::OpenAi, |known| known.wire),
     };
-    let base_url = settings.base_url.context("base url")?;
-    let api_key = settings.api_key.map(|key| key.reveal().to_owned()).unwrap_or_default();
-    Ok(Provider { wire, base_url, api_key })
+    let base_url = settings.base_url.or_else(|| known.map(|known| known.base_url.to_owned()));
+    let base_url = base_url.with_context(|| format!("`{name}` has no base URL"))?;
+    let mut provider = Provider::at(wire, BaseUrl::parse(&base_url, PlainHttp::Loopback)?);
+    provider.api_key = settings.api_key.map(|key| Secret::new(key.reveal()));
+    provider.max_tokens = settings.max_tokens;
+    Ok(provider)
 }
 
 /// The rehearsed model, served by this process to itself.
@@ -86,7 +91,7 @@ async fn rehearsal() -> anyhow::Result<Provider> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let base_url = format!("http://{}/v1/", listener.local_addr()?);
     tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await });
-    Ok(Provider { wire: Wire::OpenAi, base_url, api_key: "none".to_owned() })
+    Ok(Provider::at(Wire::OpenAi, BaseUrl::parse(&base_url, PlainHttp::Loopback)?))
 }
 
 /// Sessions for these providers: one, and one more for each zone that one of them is in.
