@@ -6,6 +6,7 @@
 //! - [`session`]: an MCP session through the gate.
 //! - [`tools`]: MCP tools in one form for every provider, with what a call will need.
 //! - [`model`]: the next turn of a conversation, from any provider, through `genai`.
+//! - [`pool`]: several models as one, in order of preference.
 //! - [`agent`]: the loop between model and tools.
 //! - [`rehearsed`]: a local endpoint with scripted choices, for the demo and for tests; it is no
 //!   model.
@@ -14,6 +15,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod model;
+pub mod pool;
 pub mod rehearsed;
 pub mod scenarios;
 pub mod session;

@@ -203,6 +203,9 @@ pub enum Failure {
     /// The answer is not what it should be, or broke off.
     #[error("answered nonsense: {0}")]
     Broken(String),
+    /// No member of a pool gave a turn.
+    #[error("and whoever might stand in for it gave no answer: {}", in_a_row(.0))]
+    AllFailed(Vec<ModelError>),
 }
 
 impl ModelName {
@@ -287,8 +290,13 @@ impl Failure {
             | Self::Failed { .. }
             | Self::Broken(_) => true,
             Self::Unauthorized(_) | Self::Refused { .. } => false,
+            Self::AllFailed(errors) => errors.iter().any(|error| error.failure.may_pass()),
         }
     }
+}
+
+fn in_a_row(errors: &[ModelError]) -> String {
+    errors.iter().map(ModelError::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
