@@ -9,6 +9,8 @@
     reason = "in a test a broken assumption should fail loudly"
 )]
 
+/// Whichever model drives it, from whichever server: the gate decides the same.
+mod any_model;
 /// What must not be linked, what must be documented, what must not be committed.
 mod architecture;
 /// Rules of the configuration: who counts with whom, and what is told of what is left.

@@ -23,6 +23,16 @@ impl Neighbour {
         there.is_ok_and(|output| output.status.success()).then_some(Self { program })
     }
 
+    /// A Python that has LiteLLM's proxy: `$CEDARGATE_TEST_LITELLM_PYTHON`. It is a folder of its
+    /// own because it brings several hundred megabytes and pins what others use.
+    pub fn python_with_litellm() -> Option<Self> {
+        let program = PathBuf::from(std::env::var_os("CEDARGATE_TEST_LITELLM_PYTHON")?);
+        // Importing it takes seconds; whether it is there is known at once.
+        let asked = "import importlib.util as i, sys; sys.exit(i.find_spec('litellm') is None)";
+        let there = Command::new(&program).args(["-c", asked]).output();
+        there.is_ok_and(|output| output.status.success()).then_some(Self { program })
+    }
+
     /// A Node whose modules folder `$CEDARGATE_TEST_NODE_MODULES` has the official MCP SDK.
     pub fn node_with_mcp() -> Option<(Self, PathBuf)> {
         Self::node_with("@modelcontextprotocol/client")

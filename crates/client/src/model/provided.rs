@@ -104,10 +104,16 @@ impl ProvidedModel {
             // Thoughts that are signed. Of Gemini this would ask for their words besides.
             .with_capture_reasoning_content(wire == Wire::Anthropic)
             .with_raw_frame_sink_arc(frames as Arc<dyn ChatFrameSink>);
-        if chat_completions {
-            // Says nothing on this wire, and keeps the library from reading an effort out of the
-            // end of a name such as `fast-low`: gateways name models as they like.
-            options = options.with_reasoning_effort(ReasoningEffort::Budget(0));
+        // Gateways name models as they like, and the library reads an effort out of the end of a
+        // name such as `fast-low`. Where one is given it does not; these say nothing on their wire.
+        let effort = if chat_completions {
+            Some(ReasoningEffort::Budget(0))
+        } else {
+            let (read, _) = ReasoningEffort::from_model_name(self.name.model());
+            read.map(|_| ReasoningEffort::Zero)
+        };
+        if let Some(effort) = effort {
+            options = options.with_reasoning_effort(effort);
         }
         match self.provider.max_tokens {
             Some(most) => options.with_max_tokens(most),

@@ -155,13 +155,25 @@ async fn a_provider_without_a_key_is_asked_without() {
 
 #[tokio::test]
 async fn a_model_is_asked_for_by_its_own_name() {
-    for name in ["team-high", "a::b", "anthropic/claude-x", "gpt-x-low", "x:free"] {
-        let mock = Mock::streaming(answer(Wire::OpenAi, ["{}", "{}"])).await;
-        let (http, provider) = (reqwest::Client::new(), mock.provider(Wire::OpenAi));
+    let names = ["team-high", "a::b", "anthropic/claude-x", "gpt-x-low", "fast-none", "x:free"];
+    for (wire, name) in [Wire::OpenAi, Wire::Mistral, Wire::Anthropic, Wire::Gemini]
+        .into_iter()
+        .flat_map(|wire| names.map(|name| (wire, name)))
+    {
+        let mock = Mock::streaming(answer(wire, ["{}", "{}"])).await;
+        let (http, provider) = (reqwest::Client::new(), mock.provider(wire));
         let full = format!("litellm/{name}").parse().unwrap();
         turn(&ProvidedModel::new(http, &provider, full).unwrap()).await.unwrap();
-        assert_eq!(mock.asked()[0].body["model"], name);
-        assert_eq!(mock.asked()[0].body.get("reasoning_effort"), None, "{name}");
+        let Asked { path, body, .. } = mock.asked().remove(0);
+        if wire == Wire::Gemini {
+            let escaped = name.replace('/', "%2F");
+            assert_eq!(path, format!("/v1/models/{escaped}:streamGenerateContent?alt=sse"));
+        } else {
+            assert_eq!(body["model"], name, "{wire:?}");
+        }
+        for unasked in ["reasoning_effort", "thinking", "output_config", "generationConfig"] {
+            assert_eq!(body.get(unasked), None, "{wire:?} {name}");
+        }
     }
 }
 
