@@ -16,7 +16,8 @@ use serde_json::json;
 async fn rehearsed_model() -> Arc<dyn Model> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1/", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await.unwrap() });
+    let script = rehearsed::router(rehearsed::Script::built_in());
+    tokio::spawn(async move { axum::serve(listener, script).await.unwrap() });
     let base_url = BaseUrl::parse(&base_url, PlainHttp::Loopback).unwrap();
     let provider = Provider::at(Wire::OpenAi, base_url);
     let name: ModelName = rehearsed::MODEL.parse().unwrap();

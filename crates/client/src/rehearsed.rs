@@ -1,10 +1,42 @@
-//! The rehearsed model: a local HTTP endpoint in the OpenAI chat-completions wire format whose
-//! choices are scripted. It understands nothing and is never presented as a model; it lets the
-//! demo and the tests drive the real client, the real gate and the real server without a key.
+//! The rehearsed model: a local HTTP endpoint in the wire formats of OpenAI (chat completions) and
+//! Anthropic (messages) whose choices are scripted. It understands nothing and is never presented
+//! as a model; it lets the demo, the tests and people without a key drive the real client, the real
+//! gate and the real server.
+//!
+//! - [`script`]: what it says, in YAML, and how it fails; [`Script::built_in`] is the demo's.
+//! - `asked`, `turn`: what it is asked in neither provider's words, and the turn it gives.
+//! - `openai`, `anthropic`: each wire's requests, refused where the provider would refuse them,
+//!   and its answers, whole and streamed.
+//! - `delivery`: an answer on its way, or what is left of it.
 
-use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::post};
-use serde::Deserialize;
-use serde_json::{Value, json};
+mod anthropic;
+mod asked;
+mod complaint;
+mod delivery;
+mod fault;
+mod offered;
+mod openai;
+mod pieces;
+pub mod script;
+mod turn;
+mod wire;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+    routing::{get, post},
+};
+
+pub use self::script::{Script, ScriptError};
+use self::{complaint::Complaint, delivery::Answer, wire::Wire};
 
 /// What the user says in the account scenario of the source material.
 pub const ACCOUNT_PROMPT: &str = "Customer CUST67890 recently made purchases of $150, $300, $13 and $89. Calculate their total account value and tell me whether they qualify as premium (above $500).";
@@ -13,134 +45,157 @@ pub const ACCOUNT_PROMPT: &str = "Customer CUST67890 recently made purchases of 
 pub const LOOKUP_PROMPT: &str =
     "Look up the information for customer 'JOHNDOE123' and summarize their account status.";
 
-/// The name under which it answers.
+/// Asks for a ticket, which a token for reading does not cover.
+pub const TICKET_PROMPT: &str = "Customer CUST67890 counts 552.00, the invoice says 525.00. Open a support ticket with high priority.";
+
+/// Asks for two look-ups, which are made in one turn.
+pub const PARALLEL_PROMPT: &str =
+    "Compare the accounts of JOHNDOE123 and CUST67890: who is premium, and who is active?";
+
+/// Asks for the account's value; the call names the customer twice.
+pub const DUPLICATE_MEMBER_PROMPT: &str =
+    "Calculate the account value of CUST67890, but name the customer twice.";
+
+/// Asks for the account's value; the call has its amounts as text.
+pub const AMOUNTS_AS_TEXT_PROMPT: &str =
+    "Calculate the account value of CUST67890, but write the amounts as text.";
+
+/// Asks for the account's value; the call ends in a comma too many.
+pub const TRAILING_COMMA_PROMPT: &str =
+    "Calculate the account value of CUST67890, but leave a trailing comma.";
+
+/// Asks for the same call again and again, until it is refused.
+pub const AGAIN_PROMPT: &str = "List the recent customers, again and again.";
+
+/// Asks for the same call again and again, whatever comes of it.
+pub const STUBBORN_PROMPT: &str = "List the recent customers, whatever they tell you.";
+
+/// Asks for a long text, to watch it come.
+pub const LONG_PROMPT: &str = "Tell me at length what a gate is good for.";
+
+/// The name under which it answers; requests may also say `clerk`.
 pub const MODEL: &str = "rehearsed/clerk";
 
-/// The routes: `POST /v1/chat/completions`.
-pub fn router() -> Router {
-    Router::new().route("/v1/chat/completions", post(complete))
+/// A script being played: the key it wants, and how often it was asked.
+#[derive(Debug, Clone)]
+pub struct Rehearsed {
+    play: Arc<Play>,
 }
 
-#[derive(Deserialize)]
-struct Request {
-    messages: Vec<Message>,
-    #[serde(default)]
-    stream: bool,
-    #[serde(default)]
-    tools: Vec<Value>,
+#[derive(Debug)]
+struct Play {
+    script: Script,
+    key: Option<String>,
+    // Shared by all requests; a test reads it when they are over.
+    asked: AtomicU64,
 }
 
-#[derive(Deserialize)]
-struct Message {
-    role: String,
-    #[serde(default)]
-    content: Value,
+/// The routes of a script that wants no key.
+pub fn router(script: Script) -> Router {
+    Rehearsed::new(script).router()
 }
 
-struct Part {
-    cue: &'static str,
-    tool: &'static str,
-    arguments: fn() -> Value,
-    closing: fn(&Value) -> String,
-}
-
-const PARTS: [Part; 2] = [
-    Part {
-        cue: "CUST67890",
-        tool: "calculate_account_value",
-        arguments: || json!({ "customer_id": "CUST67890", "amounts": [150, 300, 13, 89] }),
-        closing: |result| {
-            let total = result.pointer("/calculation/total").and_then(Value::as_f64);
-            let total = total.unwrap_or_default();
-            let verdict = if total > 500.0 { "qualifies" } else { "does not qualify" };
-            format!(
-                "The purchases of CUST67890 come to {total:.2}; the customer {verdict} as premium."
-            )
-        },
-    },
-    Part {
-        cue: "JOHNDOE123",
-        tool: "get_customer_info",
-        arguments: || json!({ "customer_id": "JOHNDOE123" }),
-        closing: |result| {
-            format!(
-                "{} ({}) has a {} account that is {}.",
-                result["name"].as_str().unwrap_or("The customer"),
-                result["customer_id"].as_str().unwrap_or("?"),
-                result["account_type"].as_str().unwrap_or("?"),
-                result["status"].as_str().unwrap_or("?"),
-            )
-        },
-    },
-];
-
-async fn complete(Json(request): Json<Request>) -> impl IntoResponse {
-    if request.stream {
-        let error = json!({ "error": { "message": "streaming is not rehearsed", "type": "invalid_request_error" } });
-        return (StatusCode::BAD_REQUEST, Json(error));
+impl Rehearsed {
+    /// Plays `script` for whoever asks.
+    pub fn new(script: Script) -> Self {
+        Self::with(script, None)
     }
-    (StatusCode::OK, Json(completion(choose(&request))))
+
+    /// Plays `script` for whoever shows `key`; others get a 401.
+    pub fn for_key(script: Script, key: &str) -> Self {
+        Self::with(script, Some(key.to_owned()))
+    }
+
+    fn with(script: Script, key: Option<String>) -> Self {
+        Self { play: Arc::new(Play { script, key, asked: AtomicU64::new(0) }) }
+    }
+
+    /// How many turns it was asked for, on both wires; those that it refused or failed count too,
+    /// the list of models does not.
+    pub fn requests(&self) -> u64 {
+        self.play.asked.load(Ordering::Relaxed)
+    }
+
+    /// `POST /v1/chat/completions`, `POST /v1/messages`, `GET /v1/models` and each model of it.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/chat/completions", post(complete))
+            .route("/v1/messages", post(message))
+            .route("/v1/models", get(models))
+            .route("/v1/models/{*name}", get(model))
+            .with_state(Arc::clone(&self.play))
+    }
 }
 
-/// Calls the tool of the part whose cue the user gave, and closes with what it returned.
-fn choose(request: &Request) -> Value {
-    let said = |role: &str| {
-        let of_role = request.messages.iter().rev().find(|message| message.role == role);
-        of_role.map(|message| text(&message.content)).unwrap_or_default()
-    };
-    let user = said("user");
-    let Some(part) = PARTS.iter().find(|part| user.contains(part.cue)) else {
-        return json!({ "role": "assistant", "content": "I have rehearsed no answer to this." });
-    };
-    let returned = request.messages.last().filter(|message| message.role == "tool");
-    if let Some(message) = returned {
-        let content = text(&message.content);
-        let closing = match serde_json::from_str::<Value>(&content) {
-            Ok(result) => (part.closing)(&result),
-            Err(_) => format!("The tool did not do it: {content}"),
+async fn complete(State(play): State<Arc<Play>>, headers: HeaderMap, body: Body) -> Response {
+    play.turn(Wire::OpenAi, &headers, body).await
+}
+
+async fn message(State(play): State<Arc<Play>>, headers: HeaderMap, body: Body) -> Response {
+    play.turn(Wire::Anthropic, &headers, body).await
+}
+
+async fn models(State(play): State<Arc<Play>>, headers: HeaderMap) -> Response {
+    let wire = Wire::of(&headers);
+    play.list(wire, &headers, Ok(wire.models())).await
+}
+
+async fn model(
+    State(play): State<Arc<Play>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let wire = Wire::of(&headers);
+    let known = wire::model_is_known(&name).then(|| wire.model());
+    play.list(wire, &headers, known.ok_or_else(|| wire.no_model(&name))).await
+}
+
+impl Play {
+    /// Takes the key, reads the request, and plays what the script says or how it fails.
+    async fn turn(&self, wire: Wire, headers: &HeaderMap, body: Body) -> Response {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let read = match self.admit(wire, headers) {
+            Ok(()) => wire.read(headers, body).await,
+            Err(complaint) => Err(complaint),
         };
-        return json!({ "role": "assistant", "content": closing });
+        let asked = match read {
+            Ok(asked) => asked,
+            Err(complaint) => return wire.refuse(&complaint),
+        };
+        let manner = self.script.manner(&asked, wire);
+        let turn = self.script.turn(&asked);
+        let answer = match asked.stream {
+            Some(_) => Answer::Streamed(wire.events(&asked, &turn)),
+            None => Answer::Whole(wire.whole(&asked, &turn)),
+        };
+        delivery::deliver(wire, answer, manner).await
     }
-    let offered = request
-        .tools
-        .iter()
-        .any(|tool| tool.pointer("/function/name").is_some_and(|name| name == part.tool));
-    if !offered {
-        let content = format!("I would need the tool `{}`, which I was not offered.", part.tool);
-        return json!({ "role": "assistant", "content": content });
-    }
-    let arguments = (part.arguments)().to_string();
-    let call = json!({
-        "id": "call_rehearsed_1",
-        "type": "function",
-        "function": { "name": part.tool, "arguments": arguments },
-    });
-    json!({ "role": "assistant", "content": null, "tool_calls": [call] })
-}
 
-/// A message's text, whether it came as a string or as parts.
-fn text(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => {
-            parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("")
+    async fn list(
+        &self,
+        wire: Wire,
+        headers: &HeaderMap,
+        found: Result<String, Complaint>,
+    ) -> Response {
+        match self.admit(wire, headers).and(found) {
+            Ok(list) => {
+                let manner = self.script.manner_of_all(wire);
+                delivery::deliver(wire, Answer::Whole(list), manner).await
+            }
+            Err(complaint) => wire.refuse(&complaint),
         }
-        _ => String::new(),
     }
-}
 
-fn completion(message: Value) -> Value {
-    let calls = message.get("tool_calls").is_some();
-    json!({
-        "id": "chatcmpl-rehearsed",
-        "object": "chat.completion",
-        "created": 0,
-        "model": MODEL,
-        "choices": [{
-            "index": 0,
-            "message": message,
-            "finish_reason": if calls { "tool_calls" } else { "stop" },
-        }],
-        "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
-    })
+    fn admit(&self, wire: Wire, headers: &HeaderMap) -> Result<(), Complaint> {
+        let Some(wanted) = &self.key else { return Ok(()) };
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let bearer = headers.get(header::AUTHORIZATION).map(text);
+        let bearer = bearer.as_deref().and_then(|value| value.strip_prefix("Bearer "));
+        let api_key = headers.get("x-api-key").map(text);
+        let shown = match wire {
+            Wire::OpenAi => bearer,
+            Wire::Anthropic => api_key.as_deref().or(bearer),
+        };
+        if shown == Some(wanted) { Ok(()) } else { Err(wire.unauthorized()) }
+    }
 }

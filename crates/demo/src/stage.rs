@@ -274,7 +274,8 @@ async fn start_server(
 fn start_model(listener: TcpListener, base_url: &str) -> anyhow::Result<Arc<dyn Model>> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await });
+    let script = rehearsed::router(rehearsed::Script::built_in());
+    tokio::spawn(async move { axum::serve(listener, script).await });
     let provider = Provider::at(Wire::OpenAi, BaseUrl::parse(base_url, PlainHttp::Loopback)?);
     let name: ModelName = rehearsed::MODEL.parse()?;
     Ok(Arc::new(ProvidedModel::new(http_client(None)?, &provider, name)?))
