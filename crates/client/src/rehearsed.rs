@@ -199,3 +199,6 @@ impl Play {
         if shown == Some(wanted) { Ok(()) } else { Err(wire.unauthorized()) }
     }
 }
+
+#[cfg(test)]
+mod tests;
