@@ -69,6 +69,8 @@ mod programs;
 mod redaction;
 /// Refusals: status, challenge, body, as documented.
 mod refusals;
+/// The rehearsed model, read by the libraries of the providers it plays.
+mod rehearsed_model;
 /// Tokens refused before their time, and tokens about which their issuer must be asked.
 mod revocation;
 /// The two scenarios of the source material, through the client and the rehearsed model.
