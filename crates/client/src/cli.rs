@@ -12,11 +12,12 @@ mod tools;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
+use clap::{Args, Parser, Subcommand};
+
 use crate::{
     config::{Config, Environment, Options},
     model::ModelName,
 };
-use clap::{Args, Parser, Subcommand};
 
 /// Talk to any LLM, and let it use the tools of an MCP server behind Cedargate
 ///

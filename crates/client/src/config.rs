@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{agent::Bounds, model::ModelName, session::Era};
+use crate::{agent::Bounds, model::ModelName, secret::Secret, session::Era};
 pub use environment::Environment;
 use raw::{RawClient, RawConfig, RawProvider};
 
@@ -43,16 +43,12 @@ pub struct ProviderSettings {
     /// Where it is, where that is not known from its name.
     pub base_url: Option<String>,
     /// Its key.
-    pub api_key: Option<Key>,
+    pub api_key: Option<Secret>,
     /// Whose OAuth client its calls go out under.
     pub zone: Option<String>,
     /// Tokens that a turn may have.
     pub max_tokens: Option<u32>,
 }
-
-/// An API key, never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key(String);
 
 /// A wire format by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -88,7 +84,7 @@ pub enum ProofOfClient {
     #[default]
     Person,
     /// `client_secret`.
-    Secret(Key),
+    Secret(Secret),
     /// `private_key_jwt`, with the key in this file.
     PrivateKey {
         /// PEM.
@@ -113,19 +109,6 @@ pub enum Proof {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(Vec<String>);
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(…)")
-    }
-}
-
-impl Key {
-    /// For the one who sends it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
 
 /// What options say; they win over everything.
 #[derive(Debug, Clone, Default)]
@@ -252,7 +235,7 @@ fn take(
         client.id = Some(id);
     }
     if let Some(secret) = environment.value("OAUTH_CLIENT_SECRET") {
-        client.proof_of_client = ProofOfClient::Secret(Key(secret));
+        client.proof_of_client = ProofOfClient::Secret(Secret::new(secret));
     }
     if let Some(file) = &options.client_secret_file {
         match secret(file) {
@@ -282,7 +265,7 @@ fn provider_over(
         (Some(_), Some(_)) => Err("give `api_key_file` or `api_key_variable`, not both".to_owned()),
         (Some(file), None) => secret(&folder.join(file)).map(Some),
         (None, Some(variable)) => match environment.value(variable) {
-            Some(value) => Ok(Some(Key(value))),
+            Some(value) => Ok(Some(Secret::new(value))),
             None => Err(format!("the variable `{variable}` is not set")),
         },
         (None, None) => Ok(place.api_key.take()),
@@ -310,12 +293,12 @@ fn unknown_zones(
 }
 
 /// A secret from a file, without the line's end.
-fn secret(path: &Path) -> Result<Key, String> {
+fn secret(path: &Path) -> Result<Secret, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|cause| format!("cannot read `{}`: {cause}", path.display()))?;
     match text.trim() {
         "" => Err(format!("`{}` is empty", path.display())),
-        secret => Ok(Key(secret.to_owned())),
+        secret => Ok(Secret::new(secret)),
     }
 }
 

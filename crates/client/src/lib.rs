@@ -18,6 +18,7 @@ pub mod model;
 pub mod pool;
 pub mod rehearsed;
 pub mod scenarios;
+pub mod secret;
 pub mod session;
 pub mod token;
 pub mod tools;

@@ -9,7 +9,6 @@ mod probe;
 mod provided;
 pub mod provider;
 mod replay;
-mod secret;
 
 use std::{fmt, str::FromStr, time::Duration};
 

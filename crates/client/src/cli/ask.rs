@@ -2,17 +2,17 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use crate::{
-    agent::{Report, event::Event},
-    config::Config,
-    transcript::Transcript,
-};
 use clap::Args;
 use serde_json::json;
 
 use super::{
     connect::{self, Personal},
     show::{self, Show, Words},
+};
+use crate::{
+    agent::{Report, event::Event},
+    config::Config,
+    transcript::Transcript,
 };
 
 /// Ask one thing and print the answer

@@ -2,17 +2,17 @@
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
-use crate::{
-    agent::{Agent, event::Event},
-    config::Config,
-    transcript::Transcript,
-};
 use clap::Args;
 use rustyline::{DefaultEditor, error::ReadlineError};
 
 use super::{
     connect::{self, Personal},
     show::{self, BOLD, DIM, Show, Words},
+};
+use crate::{
+    agent::{Agent, event::Event},
+    config::Config,
+    transcript::Transcript,
 };
 
 /// Talk; Ctrl-C stops an answer, Ctrl-D ends

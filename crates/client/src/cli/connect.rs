@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use anyhow::{Context as _, bail};
+
+use super::terminal::Terminal;
 use crate::{
     agent::{
         Agent,
@@ -10,8 +13,9 @@ use crate::{
     config::{ClientSettings, Config, ProofOfClient, WireName},
     model::{
         Model, ModelName,
-        provider::{BaseUrl, PlainHttp, ProvidedModel, Provider, Secret, Wire},
+        provider::{BaseUrl, PlainHttp, ProvidedModel, Provider, Wire},
     },
+    pool::Pool,
     rehearsed,
     session::{
         Session,
@@ -20,9 +24,6 @@ use crate::{
     token::{Credentials, TokenSource},
     trust::http_client,
 };
-use anyhow::{Context as _, bail};
-
-use super::terminal::Terminal;
 
 /// Who is there to be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,10 @@ pub(super) async fn agent(config: &Config, personal: Personal) -> anyhow::Result
     let providers: Vec<_> = models.iter().map(|model| model.name().provider().to_owned()).collect();
     let providers: Vec<_> = providers.iter().map(String::as_str).collect();
     let zones = zones(config, &providers, personal).await?;
-    let Some(model) = models.into_iter().next() else { bail!(NO_MODEL) };
+    let mut placed = models.into_iter().map(|model| zones.place(model));
+    let first = placed.next().context(NO_MODEL)?;
+    let others: Vec<_> = placed.collect();
+    let model = if others.is_empty() { first } else { Arc::new(Pool::of(first, others)) };
     Ok(Agent::new(model, zones, &config.instructions, config.bounds.clone()))
 }
 
@@ -81,7 +85,7 @@ fn provider(config: &Config, name: &str) -> anyhow::Result<Provider> {
     let base_url = settings.base_url.or_else(|| known.map(|known| known.base_url.to_owned()));
     let base_url = base_url.with_context(|| format!("`{name}` has no base URL"))?;
     let mut provider = Provider::at(wire, BaseUrl::parse(&base_url, PlainHttp::Loopback)?);
-    provider.api_key = settings.api_key.map(|key| Secret::new(key.reveal()));
+    provider.api_key = settings.api_key;
     provider.max_tokens = settings.max_tokens;
     Ok(provider)
 }
@@ -90,7 +94,9 @@ fn provider(config: &Config, name: &str) -> anyhow::Result<Provider> {
 async fn rehearsal() -> anyhow::Result<Provider> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let base_url = format!("http://{}/v1/", listener.local_addr()?);
-    tokio::spawn(async move { axum::serve(listener, rehearsed::router()).await });
+    tokio::spawn(async move {
+        axum::serve(listener, rehearsed::router(rehearsed::Script::built_in())).await
+    });
     Ok(Provider::at(Wire::OpenAi, BaseUrl::parse(&base_url, PlainHttp::Loopback)?))
 }
 
@@ -146,7 +152,7 @@ async fn tokens(
     let ProofOfClient::Secret(secret) = &client.proof_of_client else { bail!("secret") };
     let credentials = Credentials {
         client_id: client.id.clone().context("id")?,
-        client_secret: secret.reveal().to_owned(),
+        client_secret: secret.expose().to_owned(),
     };
     let scopes: Vec<_> = client.scopes.iter().map(String::as_str).collect();
     Ok(TokenSource::discover(http.clone(), &config.gate, &credentials, &scopes).await?)

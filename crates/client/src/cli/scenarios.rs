@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-use crate::{agent::Agent, config::Config, scenarios::Scenarios as Script};
 use anyhow::Context as _;
 use clap::Args;
 
@@ -10,6 +9,7 @@ use super::{
     connect::{self, Personal},
     show::{self, BAD, GOOD},
 };
+use crate::{agent::Agent, config::Config, scenarios::Scenarios as Script};
 
 /// Play the same scenarios with every model and compare what was decided
 ///

@@ -2,9 +2,10 @@
 
 use std::{io::Write as _, time::Duration};
 
-use crate::agent::event::{Event, Verdict};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::agent::event::{Event, Verdict};
 
 /// Shows a conversation as it goes.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 
 use std::io::Write as _;
 
-use crate::session::host::{Answer, Host, Progress, Question};
 use anyhow::bail;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::show::{self, BOLD, DIM, WARN, plain};
+use crate::session::host::{Answer, Host, Progress, Question};
 
 /// A person at a terminal.
 #[derive(Debug, Clone, Copy)]

@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-use crate::{
-    config::Config,
-    tools::{Toolbox, adapters},
-};
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde_json::json;
@@ -13,6 +9,10 @@ use serde_json::json;
 use super::{
     connect,
     show::{self, DIM},
+};
+use crate::{
+    config::Config,
+    tools::{Toolbox, adapters},
 };
 
 /// List the tools as models are offered them, and what a call will need

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Key, ProviderSettings, WireName};
-use crate::model::ModelName;
+use super::ProviderSettings;
+use crate::{
+    model::{ModelName, provider::KnownProvider},
+    secret::Secret,
+};
 
 /// The environment, as it was when the program started.
 #[derive(Debug, Clone, Default)]
@@ -27,27 +30,29 @@ impl Environment {
 
     /// Providers of which a key or a place is known.
     pub(super) fn providers(&self) -> BTreeMap<String, ProviderSettings> {
-        let known = USUAL.iter().filter_map(|usual| {
-            let api_key = usual.keys.iter().find_map(|name| self.value(name)).map(Key);
-            let base_url = self.value(usual.base_url).map(|url| (usual.place)(url));
+        let found = KnownProvider::all().iter().filter_map(|known| {
+            let first = |names: &[&str]| names.iter().find_map(|name| self.value(name));
+            let api_key = first(known.key_variables).map(Secret::new);
+            let base_url = first(known.base_url_variables).map(|url| known.from_variable(&url));
             (api_key.is_some() || base_url.is_some()).then(|| {
-                let wire = Some(usual.wire);
-                let settings =
-                    ProviderSettings { wire, base_url, api_key, ..ProviderSettings::default() };
-                (usual.provider.to_owned(), settings)
+                let settings = ProviderSettings { base_url, api_key, ..Default::default() };
+                (known.name.to_owned(), settings)
             })
         });
-        known.collect()
+        found.collect()
     }
 
-    /// The usual model of each of those providers.
+    /// The usual model of each of those providers, the better known first.
     pub(super) fn models(&self) -> Vec<ModelName> {
-        let known = self.providers();
-        let named = USUAL.iter().filter(|usual| known.contains_key(usual.provider));
-        named
-            .filter_map(|usual| {
-                let model = self.value(usual.model).or_else(|| usual.otherwise.map(str::to_owned));
-                format!("{}/{}", usual.provider, model?).parse().ok()
+        let found = self.providers();
+        let known = KnownProvider::all().iter().filter(|known| found.contains_key(known.name));
+        known
+            .filter_map(|known| {
+                let variable = format!("{}_MODEL", known.name.to_ascii_uppercase());
+                let usual = USUAL_MODELS.iter().find(|(name, _)| *name == known.name);
+                let model =
+                    self.value(&variable).or_else(|| usual.map(|(_, model)| (*model).to_owned()));
+                format!("{}/{}", known.name, model?).parse().ok()
             })
             .collect()
     }
@@ -67,62 +72,6 @@ fn text((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(Stri
     Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
-/// What a provider's own programs read.
-struct Usual {
-    provider: &'static str,
-    wire: WireName,
-    keys: &'static [&'static str],
-    base_url: &'static str,
-    /// What the variable holds is not always what the wire format starts from.
-    place: fn(String) -> String,
-    model: &'static str,
-    /// Where the variable does not name one.
-    otherwise: Option<&'static str>,
-}
-
-const USUAL: [Usual; 4] = [
-    Usual {
-        provider: "openai",
-        wire: WireName::Openai,
-        keys: &["OPENAI_API_KEY"],
-        base_url: "OPENAI_BASE_URL",
-        place: |url| url,
-        model: "OPENAI_MODEL",
-        otherwise: Some("gpt-4.1"),
-    },
-    Usual {
-        provider: "anthropic",
-        wire: WireName::Anthropic,
-        keys: &["ANTHROPIC_API_KEY"],
-        base_url: "ANTHROPIC_BASE_URL",
-        // Anthropic's own programs add `/v1` themselves.
-        place: |url| match url.trim_end_matches('/') {
-            whole if whole.ends_with("/v1") => whole.to_owned(),
-            root => format!("{root}/v1"),
-        },
-        model: "ANTHROPIC_MODEL",
-        otherwise: Some("claude-sonnet-4-5"),
-    },
-    Usual {
-        provider: "gemini",
-        wire: WireName::Gemini,
-        keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-        base_url: "GEMINI_BASE_URL",
-        place: |url| url,
-        model: "GEMINI_MODEL",
-        otherwise: Some("gemini-2.5-flash"),
-    },
-    Usual {
-        provider: "ollama",
-        wire: WireName::Openai,
-        keys: &["OLLAMA_API_KEY"],
-        base_url: "OLLAMA_BASE_URL",
-        // Ollama speaks the OpenAI format below `/v1`.
-        place: |url| match url.trim_end_matches('/') {
-            whole if whole.ends_with("/v1") => whole.to_owned(),
-            root => format!("{root}/v1"),
-        },
-        model: "OLLAMA_MODEL",
-        otherwise: None,
-    },
-];
+/// Where no variable names one.
+const USUAL_MODELS: [(&str, &str); 3] =
+    [("openai", "gpt-4.1"), ("anthropic", "claude-sonnet-4-5"), ("gemini", "gemini-2.5-flash")];

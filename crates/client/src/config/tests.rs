@@ -68,7 +68,7 @@ fn keys_in_the_usual_variables_are_enough() {
         ["openai/gpt-4.1", "anthropic/claude-sonnet-4-5", "ollama/gemma3"]
     );
     let ollama = &config.providers["ollama"];
-    assert_eq!(ollama.base_url.as_deref(), Some("http://localhost:11434/v1"));
+    assert_eq!(ollama.base_url.as_deref(), Some("http://localhost:11434/v1/"));
     assert!(!format!("{config:?}").contains("\"o\""), "keys are not shown");
 }
 

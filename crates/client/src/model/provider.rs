@@ -7,7 +7,8 @@ use std::{fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-pub use super::{provided::ProvidedModel, secret::Secret};
+pub use super::provided::ProvidedModel;
+pub use crate::secret::Secret;
 pub use base_url::{BaseUrl, BaseUrlError, PlainHttp};
 pub use known::{Key, KnownProvider};
 

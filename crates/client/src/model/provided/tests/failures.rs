@@ -134,7 +134,7 @@ async fn a_connection_that_breaks_is_broken() {
     let mock = Mock { base_url, asked: Arc::default() };
     tokio::spawn(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
-        connection.read(&mut [0; 8192]).await.unwrap();
+        assert!(connection.read(&mut [0; 8192]).await.unwrap() > 0);
         let frame = events(&[r#"{"choices":[{"delta":{"content":"Hm"}}]}"#]);
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n{frame}");
         connection.write_all(answer.as_bytes()).await.unwrap();

@@ -1,8 +1,8 @@
-//! Keys that are used and never shown.
+//! Keys, tokens and secrets: used, and never shown.
 
 use std::fmt;
 
-/// An API key, or whatever else opens a door.
+/// A key, a token, a secret: its `Debug` hides it, and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -12,8 +12,8 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the header that it goes into.
-    pub(crate) fn expose(&self) -> &str {
+    /// The text itself, for whom it is meant.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }
