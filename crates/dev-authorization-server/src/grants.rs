@@ -8,6 +8,7 @@ use crate::{
     refusal::Refusal,
     scopes::Scopes,
     secret::{Digest, Secret},
+    token::BoundKey,
 };
 
 /// What one user granted to one client, once.
@@ -18,6 +19,8 @@ pub(crate) struct Grant {
     pub(crate) user: String,
     pub(crate) scopes: Scopes,
     pub(crate) resources: Vec<String>,
+    /// The key that its refresh tokens are bound to.
+    pub(crate) key: Option<BoundKey>,
     /// The one refresh token that is good now.
     refresh: Option<Digest>,
     /// `jti` of unexpired access tokens made from it.
@@ -63,7 +66,7 @@ impl Grant {
         scopes: Scopes,
         resources: Vec<String>,
     ) -> Self {
-        Self { client_id, user, scopes, resources, refresh: None, tokens: Vec::new() }
+        Self { client_id, user, scopes, resources, key: None, refresh: None, tokens: Vec::new() }
     }
 }
 
@@ -134,6 +137,11 @@ impl Grants {
             }
             _ => None,
         }
+    }
+
+    /// Binds a grant's refresh tokens to a key, if there is one.
+    pub(crate) fn bind(&self, family: &Family, key: Option<&BoundKey>) {
+        self.grants.with(&family.key(), |grant| grant.key = key.cloned());
     }
 
     /// The first refresh token of a grant whose code was exchanged.

@@ -51,8 +51,9 @@ impl Issuer {
             return None;
         }
         let members = claims.as_object_mut()?;
+        let bound = members.contains_key("cnf");
         members.insert("active".to_owned(), json!(true));
-        members.insert("token_type".to_owned(), json!("Bearer"));
+        members.insert("token_type".to_owned(), json!(if bound { "DPoP" } else { "Bearer" }));
         Some(claims)
     }
 

@@ -20,6 +20,7 @@ use crate::{
     refusal::Refusal,
     scopes::Scopes,
     secret::{Digest, Seal},
+    token::BoundKey,
     users::{User, Users},
 };
 
@@ -39,6 +40,8 @@ pub(crate) struct Issuer {
     pub(crate) sessions: Expiring<String>,
     /// `jti` of client assertions that were used.
     pub(crate) assertions: Expiring<()>,
+    /// `jti` of DPoP proofs that were used.
+    pub(crate) proofs: Expiring<()>,
     /// Clients that registered themselves, by the digest of their id.
     pub(crate) registered: Expiring<Arc<Client>>,
     /// Binds the tokens in forms to a browser and to what was shown.
@@ -80,6 +83,7 @@ impl Issuer {
             hashing: Arc::new(Semaphore::new(MAX_HASHING)),
             sessions: Expiring::new(MAX_SESSIONS),
             assertions: Expiring::new(MAX_ASSERTIONS),
+            proofs: Expiring::new(MAX_PROOFS),
             registered: Expiring::new(MAX_REGISTERED),
             seal: Seal::generate()?,
             configured: config.clients.into_table(),
@@ -151,6 +155,9 @@ impl Issuer {
         {
             claims.insert("groups".to_owned(), json!(user.groups));
         }
+        if let (Some(BoundKey(thumbprint)), Some(claims)) = (token.key, claims.as_object_mut()) {
+            claims.insert("cnf".to_owned(), json!({ "jkt": thumbprint }));
+        }
         let signed = self.keys.current().sign(&claims).map_err(|error| {
             tracing::error!(%error, "cannot sign a token");
             Refusal::Internal
@@ -158,7 +165,7 @@ impl Issuer {
         tracing::info!(client_id = token.client_id, scope = %token.scopes, "token issued");
         Ok(json!({
             "access_token": signed,
-            "token_type": "Bearer",
+            "token_type": if token.key.is_some() { "DPoP" } else { "Bearer" },
             "expires_in": lifetime,
             "scope": token.scopes.to_string(),
         }))
@@ -180,6 +187,8 @@ pub(crate) struct AccessToken<'a> {
     pub(crate) scopes: &'a Scopes,
     pub(crate) resources: &'a [String],
     pub(crate) jti: String,
+    /// The key that it is bound to.
+    pub(crate) key: Option<&'a BoundKey>,
 }
 
 /// A `jti` for a new token.
@@ -206,6 +215,8 @@ pub(crate) const EVERY_USERS_SCOPES: [&str; 2] = ["offline_access", "profile"];
 const MAX_SESSIONS: usize = 10_000;
 /// A client needs its key to add one.
 const MAX_ASSERTIONS: usize = 100_000;
+/// Anybody can add one; each lives for two minutes.
+const MAX_PROOFS: usize = 100_000;
 /// Anybody can add one: they live for a day, unless somebody consents to them.
 const MAX_REGISTERED: usize = 1000;
 const MAX_HASHING: usize = 2;

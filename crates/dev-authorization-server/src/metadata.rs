@@ -37,6 +37,7 @@ pub(crate) async fn document(State(issuer): State<Arc<Issuer>>) -> Json<Value> {
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "authorization_response_iss_parameter_supported": true,
+        "dpop_signing_alg_values_supported": algorithms,
         "client_id_metadata_document_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,

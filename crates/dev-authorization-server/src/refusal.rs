@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     UnsupportedGrantType,
     InvalidScope(String),
     InvalidTarget(String),
+    /// RFC 9449 section 5.
+    InvalidProof(&'static str),
     /// RFC 7591 section 3.2.2.
     InvalidRedirectUri(&'static str),
     /// RFC 7591 section 3.2.2.
@@ -49,6 +51,7 @@ impl Refusal {
             Self::InvalidTarget(resource) => {
                 (BAD, "invalid_target", format!("resource `{resource}` is not served"))
             }
+            Self::InvalidProof(why) => (BAD, "invalid_dpop_proof", (*why).to_owned()),
             Self::InvalidRedirectUri(why) => (BAD, "invalid_redirect_uri", (*why).to_owned()),
             Self::InvalidClientMetadata(why) => (BAD, "invalid_client_metadata", (*why).to_owned()),
             Self::Full => (

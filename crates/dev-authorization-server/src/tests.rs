@@ -3,6 +3,7 @@
 mod authorize;
 mod codes;
 mod limits;
+mod possession;
 mod proofs;
 mod registration;
 mod revocation;

@@ -2,6 +2,7 @@
 //! signed access token out.
 
 mod code;
+mod proof;
 mod refresh;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use axum::{
 };
 use serde_json::Value;
 
+pub(crate) use self::proof::BoundKey;
 use crate::{
     clients::{Client, Standing},
     issuer::{AccessToken, Issuer, new_jti},
@@ -38,10 +40,12 @@ impl Issuer {
     async fn grant(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
         let form = Parameters::from_form(headers, body)?;
         let client = self.proven_client(headers, &form).await?;
+        let key = self.proven_key(headers)?;
+        let key = key.as_ref();
         match form.one("grant_type") {
-            Some("authorization_code") => self.exchange_code(&client, &form),
-            Some("refresh_token") => self.refresh(&client, &form),
-            Some("client_credentials") => self.client_credentials(&client, &form),
+            Some("authorization_code") => self.exchange_code(&client, &form, key),
+            Some("refresh_token") => self.refresh(&client, &form, key),
+            Some("client_credentials") => self.client_credentials(&client, &form, key),
             Some(_) => Err(Refusal::UnsupportedGrantType),
             None => Err(Refusal::InvalidRequest("grant_type is missing")),
         }
@@ -49,7 +53,12 @@ impl Issuer {
 
     /// RFC 6749 section 4.4, for clients that whoever runs the server has vouched for, and that
     /// proved themselves: registration is open, so a stranger's own word is nobody's.
-    fn client_credentials(&self, client: &Client, form: &Parameters) -> Result<Value, Refusal> {
+    fn client_credentials(
+        &self,
+        client: &Client,
+        form: &Parameters,
+        key: Option<&BoundKey>,
+    ) -> Result<Value, Refusal> {
         let (Standing::Configured { .. }, true) = (&client.standing, client.is_confidential())
         else {
             return Err(Refusal::UnauthorizedClient("this client acts for users alone"));
@@ -72,6 +81,7 @@ impl Issuer {
             scopes: &scopes,
             resources: &resources,
             jti: new_jti(),
+            key,
         })
     }
 }

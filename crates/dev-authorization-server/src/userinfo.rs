@@ -36,6 +36,10 @@ impl Issuer {
             _ => return Err(Refused::InvalidToken),
         };
         let claims = self.live_claims(token).ok_or(Refused::InvalidToken)?;
+        // A bound token is no bearer token (RFC 9449 section 7.1), and no proof is asked for here.
+        if claims.get("cnf").is_some() {
+            return Err(Refused::InvalidToken);
+        }
         let claim = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         if !claim("scope").split(' ').any(|scope| scope == "profile") {
             return Err(Refused::InsufficientScope);

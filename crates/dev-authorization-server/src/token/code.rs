@@ -8,6 +8,7 @@ use crate::{
     parameters::Parameters,
     refusal::Refusal,
     secret::{Digest, Secret},
+    token::BoundKey,
 };
 
 impl Issuer {
@@ -15,6 +16,7 @@ impl Issuer {
         &self,
         client: &Client,
         form: &Parameters,
+        key: Option<&BoundKey>,
     ) -> Result<Value, Refusal> {
         let code = form.one("code").ok_or(Refusal::InvalidRequest("code is missing"))?;
         let verifier =
@@ -36,6 +38,9 @@ impl Issuer {
         let grant = self.grants.grant(&code.family).ok_or(revoked.clone())?;
         let resources = Self::resources(form, &grant.resources, &grant.resources)?;
         let user = self.users.find(&grant.user).ok_or(revoked)?;
+        if !client.is_confidential() {
+            self.grants.bind(&code.family, key);
+        }
         let refresh = self.grants.first_refresh_token(&code.family)?;
         let jti = new_jti();
         self.grants.note_token(&code.family, &jti)?;
@@ -45,6 +50,7 @@ impl Issuer {
             scopes: &grant.scopes,
             resources: &resources,
             jti,
+            key,
         })?;
         Ok(with_refresh_token(token, &refresh))
     }
