@@ -6,7 +6,10 @@ use http::{HeaderValue, header};
 use serde_json::json;
 use url::Url;
 
-use crate::{config::Config, token::PROOF_ALGORITHMS};
+use crate::{
+    config::{Config, ProofOfPossession},
+    token::PROOF_ALGORITHMS,
+};
 
 /// The metadata document, its two well-known paths, and the challenges that point to it.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub(crate) struct ResourceMetadata {
     resource: String,
     issuers: Vec<String>,
     takes_certificates: bool,
+    /// Whether every issuer's tokens must be bound to a DPoP key.
+    demands_dpop: bool,
     url: String,
     path: String,
     initial_scope: String,
@@ -29,6 +34,10 @@ impl ResourceMetadata {
             resource: resource.identifier().to_owned(),
             issuers: config.issuers.iter().map(|issuer| issuer.identifier.clone()).collect(),
             takes_certificates: config.listener.client_ca.is_some(),
+            demands_dpop: config
+                .issuers
+                .iter()
+                .all(|issuer| issuer.rules.proof == ProofOfPossession::Dpop),
             url: url.into(),
             path,
             initial_scope: resource.initial_scopes.join(" "),
@@ -59,6 +68,7 @@ impl ResourceMetadata {
             "scopes_supported": scopes,
             "bearer_methods_supported": ["header"],
             "dpop_signing_alg_values_supported": PROOF_ALGORITHMS.map(|(name, _)| name),
+            "dpop_bound_access_tokens_required": self.demands_dpop,
             "tls_client_certificate_bound_access_tokens": self.takes_certificates,
         });
         let headers = [

@@ -162,6 +162,7 @@ async fn the_metadata_document_says_what_the_challenges_say() {
         assert_eq!(document["resource"], stack.resource());
         assert_eq!(document["authorization_servers"], json!([stack.issuer()]));
         assert_eq!(document["bearer_methods_supported"], json!(["header"]));
+        assert_eq!(document["dpop_bound_access_tokens_required"], json!(false));
     }
     stack.finish().await;
 }
