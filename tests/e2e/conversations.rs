@@ -21,9 +21,7 @@ use tokio::sync::mpsc;
 const EVERYTHING: &str = "@id(\"everything\") permit (principal, action, resource);";
 
 async fn tokens(stack: &Stack, scopes: &[&str]) -> Arc<TokenSource> {
-    let found =
-        TokenSource::discover(stack.http(), &stack.resource(), &stack.credentials(), scopes).await;
-    Arc::new(found.unwrap())
+    Arc::new(stack.tokens(stack.token_options(scopes)).await.unwrap())
 }
 
 async fn session(stack: &Stack, scopes: &[&str]) -> Session {

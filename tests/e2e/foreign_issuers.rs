@@ -3,8 +3,13 @@
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
 
+use client::{
+    session::{Era, Session},
+    token::{OAuthClient, Options},
+};
 use harness::{Neighbour, Stack, repository, skip};
 use serde_json::{Value, json};
 
@@ -76,6 +81,30 @@ async fn tokens_of_a_certified_provider_are_accepted_with_configuration_alone() 
     let foreign = provider.token("https://other.example.com/mcp", "customer:read").await;
     let reply = stack.bearing(&foreign).refused_call("get_customer_info", who).await;
     assert_eq!(reply.reason(), "wrong-audience");
+    stack.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_gets_its_tokens_there_and_checks_them() {
+    let Some(provider) = Provider::start() else {
+        return skip("Node with oidc-provider 9.13.3 in CEDARGATE_TEST_NODE_MODULES");
+    };
+    let mut stack = Stack::with().issuer(&provider.issuer).start().await;
+    let options = Options::new(OAuthClient::with_secret(CLIENT.0, CLIENT.1));
+    let tokens = Arc::new(stack.tokens(options).await.unwrap());
+    let (http, url) = (stack.http(), stack.resource());
+    let session = Session::open(http, &url, Arc::clone(&tokens), Era::Newest).await.unwrap();
+    let ticket = json!({
+        "customer_id": "ABC123", "subject": "s", "description": "d", "priority": "low",
+    });
+    let ticket = ticket.as_object().unwrap().clone();
+    let result = session.call_stepping_up("create_support_ticket", ticket).await.unwrap();
+    assert_ne!(result.is_error, Some(true));
+    let found = tokens.inspect();
+    assert_eq!((found.issuer, found.requests), (provider.issuer.clone(), 2));
+    assert!(found.token.unwrap().verified);
+    session.close().await;
+    stack.forget_decisions().await;
     stack.finish().await;
 }
 

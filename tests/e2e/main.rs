@@ -17,6 +17,8 @@ mod architecture;
 mod call_limits;
 /// Clients that are described by a document of their own, and what the issuer fetches.
 mod client_documents;
+/// The client's tokens: found, shared, renewed, proven.
+mod client_tokens;
 /// The official conformance suite, through the gate and past it.
 mod conformance;
 /// The loop between a model and the tools: what a model may do, and what it is told.

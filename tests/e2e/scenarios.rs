@@ -25,9 +25,7 @@ async fn rehearsed_model() -> Arc<dyn Model> {
 }
 
 async fn tokens(stack: &Stack, scopes: &[&str]) -> Arc<TokenSource> {
-    let (resource, credentials) = (stack.resource(), stack.credentials());
-    let tokens = TokenSource::discover(stack.http(), &resource, &credentials, scopes).await;
-    Arc::new(tokens.unwrap())
+    Arc::new(stack.tokens(stack.token_options(scopes)).await.unwrap())
 }
 
 async fn session(stack: &Stack, scopes: &[&str], era: Era) -> Session {
@@ -93,26 +91,5 @@ async fn a_refusal_goes_back_to_the_model_as_text() {
     assert_eq!(verdict, &Verdict::Refused("denied".to_owned()), "{text}");
     assert!(conversed.report.answer.contains("did not do it"), "{}", conversed.report.answer);
     stack.forget_decisions().await;
-    stack.finish().await;
-}
-
-#[tokio::test]
-async fn one_token_serves_many_askers_and_is_fetched_once() {
-    let stack = Stack::start().await;
-    let tokens = tokens(&stack, &[]).await;
-    let asked: Vec<_> = (0..20)
-        .map(|_| {
-            let tokens = Arc::clone(&tokens);
-            tokio::spawn(async move { tokens.bearer().await.unwrap() })
-        })
-        .collect();
-    let mut all = Vec::new();
-    for asker in asked {
-        all.push(asker.await.unwrap());
-    }
-    all.dedup();
-    assert_eq!(all.len(), 1, "one token for all");
-    tokens.discard().await;
-    assert_ne!(tokens.bearer().await.unwrap(), all[0], "until it is discarded");
     stack.finish().await;
 }

@@ -46,7 +46,7 @@ pub use relay::{Relay, RelayAtWork};
 pub use reply::Reply;
 pub use schema::Offered;
 pub use spy::{Mark, Spy};
-pub use stack::{Stack, StackBuilder};
+pub use stack::{Credentials, Stack, StackBuilder};
 
 /// The repository's root.
 pub fn repository() -> &'static std::path::Path {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use axum::Router;
+use client::token::{OAuthClient, Options, TokenError, TokenSource};
 use dev_authorization_server::{keys::KeyRing, signing::SigningKey};
 use dev_certificates::LocalAuthority;
 use http::HeaderMap;
@@ -46,6 +47,15 @@ pub struct Stack {
     finished: bool,
     /// Dropped, it tells every part to stop.
     _running: watch::Sender<()>,
+}
+
+/// A client's id and secret.
+#[derive(Debug)]
+pub struct Credentials {
+    /// `client_id`.
+    pub client_id: String,
+    /// `client_secret`.
+    pub client_secret: String,
 }
 
 impl std::fmt::Debug for Stack {
@@ -178,11 +188,19 @@ impl Stack {
     }
 
     /// The id and secret of the one client, which may ask for every scope.
-    pub fn credentials(&self) -> client::token::Credentials {
-        client::token::Credentials {
-            client_id: CLIENT_ID.to_owned(),
-            client_secret: CLIENT_SECRET.to_owned(),
-        }
+    pub fn credentials(&self) -> Credentials {
+        Credentials { client_id: CLIENT_ID.to_owned(), client_secret: CLIENT_SECRET.to_owned() }
+    }
+
+    /// How that client gets tokens with these scopes.
+    pub fn token_options(&self, scopes: &[&str]) -> Options {
+        let client = OAuthClient::with_secret(CLIENT_ID, CLIENT_SECRET);
+        Options::new(client).with_scopes(scopes)
+    }
+
+    /// Tokens for the gate. The first look at it leaves a decision that nobody counted.
+    pub async fn tokens(&self, options: Options) -> Result<TokenSource, TokenError> {
+        TokenSource::discover(self.http(), &self.resource(), options).await
     }
 
     /// The password of the issuer's users, `demo_user` and `admin_user`.

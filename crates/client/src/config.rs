@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{agent::Bounds, model::ModelName, secret::Secret, session::Era};
+use crate::{agent::Bounds, model::ModelName, secret::Secret, session::Era, token::Proof};
 pub use environment::Environment;
 use raw::{RawClient, RawConfig, RawProvider};
 
@@ -92,17 +92,6 @@ pub enum ProofOfClient {
         /// Its `kid`.
         key_id: Option<String>,
     },
-}
-
-/// Whether tokens are bound to a key of the client's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Proof {
-    /// As the gate's metadata asks for.
-    #[default]
-    AsAsked,
-    /// In any case.
-    Dpop,
 }
 
 /// What is wrong with the configuration: all of it.

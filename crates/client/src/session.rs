@@ -1,34 +1,29 @@
 //! An MCP session through the gate, in either protocol era.
 
+pub mod authorized;
 pub mod host;
 mod refusal;
 mod results;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use futures::stream::BoxStream;
-use http::{HeaderName, HeaderValue};
 use reqwest::Client;
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
-        CallToolRequestParams, CallToolResult, ClientJsonRpcMessage, JsonObject, ProtocolVersion,
-        RequestMetaObject, Tool,
+        CallToolRequestParams, CallToolResult, JsonObject, ProtocolVersion, RequestMetaObject, Tool,
     },
     service::RunningService,
     transport::{
-        StreamableHttpClientTransport,
-        streamable_http_client::{
-            SseError, StreamableHttpClient, StreamableHttpClientTransportConfig,
-            StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
-        },
+        StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig,
     },
 };
 
 use crate::{model::ModelName, token::TokenSource, tools::ReadyCall};
+use authorized::AuthorizedHttp;
 use host::{Desk, Host, Nobody};
 pub use refusal::SessionError;
-use refusal::{told, with_causes};
+use refusal::{not_opened, told};
 pub use results::text_of;
 
 /// In which protocol era to speak.
@@ -80,7 +75,7 @@ impl Session {
         let service = Desk::new(host)
             .serve_with_lifecycle(transport, lifecycle)
             .await
-            .map_err(|error| SessionError::Open(with_causes(&error)))?;
+            .map_err(|error| not_opened(&error))?;
         Ok(Self { service, tokens })
     }
 
@@ -131,7 +126,7 @@ impl Session {
 
     /// Gets a token that has these scopes too.
     pub async fn step_up(&self, scopes: &[String]) -> Result<(), SessionError> {
-        Ok(self.tokens.widen(scopes).await?)
+        Ok(self.tokens.step_up(scopes).await?)
     }
 
     /// Ends the session.
@@ -139,97 +134,6 @@ impl Session {
         if let Err(error) = self.service.cancel().await {
             tracing::debug!(%error, "the session did not end well");
         }
-    }
-}
-
-/// The HTTP client with the current token on every request: rmcp itself would keep the first.
-#[derive(Clone)]
-struct AuthorizedHttp {
-    http: Client,
-    tokens: Arc<TokenSource>,
-}
-
-type TransportError = StreamableHttpError<reqwest::Error>;
-
-impl AuthorizedHttp {
-    async fn token(&self) -> Result<Option<String>, TransportError> {
-        self.tokens
-            .bearer()
-            .await
-            .map(Some)
-            .map_err(|error| StreamableHttpError::Io(std::io::Error::other(error)))
-    }
-}
-
-impl StreamableHttpClient for AuthorizedHttp {
-    type Error = reqwest::Error;
-
-    async fn post_message(
-        &self,
-        uri: Arc<str>,
-        message: ClientJsonRpcMessage,
-        session_id: Option<Arc<str>>,
-        _: Option<String>,
-        headers: HashMap<HeaderName, HeaderValue>,
-    ) -> Result<StreamableHttpPostResponse, TransportError> {
-        let limits = StreamableHttpResponseLimits::default();
-        self.post_message_with_response_limits(uri, message, session_id, None, headers, limits)
-            .await
-    }
-
-    async fn post_message_with_response_limits(
-        &self,
-        uri: Arc<str>,
-        message: ClientJsonRpcMessage,
-        session_id: Option<Arc<str>>,
-        _: Option<String>,
-        headers: HashMap<HeaderName, HeaderValue>,
-        limits: StreamableHttpResponseLimits,
-    ) -> Result<StreamableHttpPostResponse, TransportError> {
-        let token = self.token().await?;
-        let outcome = self
-            .http
-            .post_message_with_response_limits(
-                Arc::clone(&uri),
-                message.clone(),
-                session_id.clone(),
-                token,
-                headers.clone(),
-                limits,
-            )
-            .await;
-        if !matches!(outcome, Err(StreamableHttpError::AuthRequired(_))) {
-            return outcome;
-        }
-        // Revoked, or the gate's clock is ahead of ours; a second token settles which.
-        self.tokens.discard().await;
-        let token = self.token().await?;
-        self.http
-            .post_message_with_response_limits(uri, message, session_id, token, headers, limits)
-            .await
-    }
-
-    async fn delete_session(
-        &self,
-        uri: Arc<str>,
-        session_id: Arc<str>,
-        _: Option<String>,
-        headers: HashMap<HeaderName, HeaderValue>,
-    ) -> Result<(), TransportError> {
-        let token = self.token().await?;
-        self.http.delete_session(uri, session_id, token, headers).await
-    }
-
-    async fn get_stream(
-        &self,
-        uri: Arc<str>,
-        session_id: Option<Arc<str>>,
-        last_event_id: Option<String>,
-        _: Option<String>,
-        headers: HashMap<HeaderName, HeaderValue>,
-    ) -> Result<BoxStream<'static, Result<sse_stream::Sse, SseError>>, TransportError> {
-        let token = self.token().await?;
-        self.http.get_stream(uri, session_id, last_event_id, token, headers).await
     }
 }
 

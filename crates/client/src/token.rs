@@ -1,252 +1,187 @@
-//! One access token for the gate, whichever provider asks: fetched by client credentials, kept
-//! until a minute before it expires, fetched once when many ask at a time.
+//! Access tokens for the gate, whichever provider asks: found from the MCP URL alone, checked before
+//! they are sent, held until shortly before they expire, fetched once when many ask at a time.
+//!
+//! A token is fetched in a task of its own, so that whoever stops waiting does not stop the others.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+mod cache;
+mod challenge;
+mod clock;
+mod discovery;
+mod dpop;
+mod error;
+mod fetch;
+mod flight;
+mod inspection;
+mod login;
+mod oauth_client;
+mod obtaining;
+mod own_check;
+#[cfg(test)]
+mod tests;
+mod token_endpoint;
+mod wallet;
 
-use oauth2::{
-    AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
-    RequestTokenError, Scope, TokenResponse, TokenUrl, basic::BasicClient,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
 use reqwest::{Client, Url};
-use serde::{Deserialize, de::DeserializeOwned};
-use tokio::sync::Mutex;
+use serde::Deserialize;
 
-/// An OAuth client's identifier and secret (RFC 6749 section 2.3.1).
-#[derive(Clone)]
-pub struct Credentials {
-    /// `client_id`.
-    pub client_id: String,
-    /// `client_secret`.
-    pub client_secret: String,
+pub use crate::secret::Secret;
+pub(crate) use challenge::Challenge;
+pub use clock::Clock;
+pub use error::TokenError;
+pub(crate) use error::with_causes;
+pub use inspection::{HeldToken, Inspection};
+pub use oauth_client::{AssertionAudience, Browser, ClientKey, ClientProof, Login, OAuthClient};
+pub use wallet::Wallet;
+
+use self::{
+    dpop::PROOF,
+    flight::{Hangar, Held},
+    obtaining::Obtaining,
+};
+
+/// How tokens are got.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who asks for them.
+    pub client: OAuthClient,
+    /// What to ask for at first; if empty, what the resource asks for, and if that does not say, the
+    /// issuer decides.
+    pub scopes: Vec<String>,
+    /// Whether to prove possession.
+    pub proof: Proof,
+    /// The only issuer to be trusted; without one, the first that the resource names.
+    pub issuer: Option<String>,
+    /// What a token's audience may be besides the resource itself, for issuers that do not know
+    /// resource indicators.
+    pub audiences: Vec<String>,
+    /// A file that processes of the same user share tokens in.
+    pub cache: Option<PathBuf>,
+    /// What time it is.
+    pub clock: Clock,
 }
 
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("client_id", &self.client_id).finish_non_exhaustive()
-    }
+/// Whether requests prove that their token is ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Bearer tokens, unless the resource takes bound ones alone.
+    #[default]
+    AsAsked,
+    /// Tokens bound to a key of this process's, or of the cache's (DPoP, RFC 9449).
+    Dpop,
 }
 
-/// Yields a token that is good for another minute.
+/// Yields tokens for one resource.
+#[derive(Debug)]
 pub struct TokenSource {
-    http: Client,
-    oauth: ConfiguredClient,
-    resource: String,
-    // Held across the fetch on purpose: whoever else needs a token waits for that one.
-    state: Mutex<State>,
+    hangar: Arc<Hangar>,
 }
 
-type ConfiguredClient =
-    BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
-
-#[derive(Default)]
-struct State {
-    /// What to ask for; empty asks for the client's default.
-    wanted: BTreeSet<String>,
-    held: Option<Held>,
+/// What goes along with one request.
+#[derive(Debug)]
+pub struct Authorization {
+    /// `Authorization`, and `DPoP` where the token is bound.
+    pub headers: HeaderMap,
+    /// The token in them, to be [discarded](TokenSource::discard) when it is refused.
+    pub token: Secret,
 }
 
-struct Held {
-    token: String,
-    granted: Option<BTreeSet<String>>,
-    renew_at: Instant,
-}
-
-/// Why there is no token.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// Something on the way to the token endpoint does not answer.
-    #[error("cannot reach `{url}`: {cause}")]
-    Unreachable {
-        /// What was asked.
-        url: String,
-        /// Why it failed.
-        cause: String,
-    },
-    /// A metadata document is not what it should be.
-    #[error("`{url}` does not describe what it should: {what}")]
-    Metadata {
-        /// Where it is.
-        url: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The authorization server refused.
-    #[error("the authorization server refused: {0}")]
-    Refused(String),
-}
-
-impl std::fmt::Debug for TokenSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenSource").field("resource", &self.resource).finish_non_exhaustive()
+impl Options {
+    /// The usual way for this client.
+    pub fn new(client: OAuthClient) -> Self {
+        Self {
+            client,
+            scopes: Vec::new(),
+            proof: Proof::default(),
+            issuer: None,
+            audiences: Vec::new(),
+            cache: None,
+            clock: Clock::default(),
+        }
     }
-}
 
-#[derive(Deserialize)]
-struct ResourceMetadata {
-    resource: String,
-    authorization_servers: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct ServerMetadata {
-    issuer: String,
-    token_endpoint: String,
+    /// The same, asking for these scopes.
+    pub fn with_scopes(mut self, scopes: &[&str]) -> Self {
+        self.scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        self
+    }
 }
 
 impl TokenSource {
-    /// Finds the token endpoint as the gate at `resource` tells it (RFC 9728, RFC 8414).
-    ///
-    /// `scopes` are asked for from the start; none asks for the client's default.
+    /// Finds out from the MCP endpoint at `mcp_url` what tokens it takes and who issues them. `http`
+    /// must follow no redirect, as those of [`trust`](crate::trust) do not.
     pub async fn discover(
         http: Client,
-        resource: &str,
-        credentials: &Credentials,
-        scopes: &[&str],
+        mcp_url: &str,
+        options: Options,
     ) -> Result<Self, TokenError> {
-        let url = inserted(resource, "oauth-protected-resource")?;
-        let metadata: ResourceMetadata = document(&http, &url).await?;
-        let foreign = |url: &Url, what: String| TokenError::Metadata { url: url.to_string(), what };
-        if metadata.resource != resource {
-            return Err(foreign(&url, format!("it is about `{}`", metadata.resource)));
+        let obtaining = Obtaining::prepare(http, mcp_url, options).await?;
+        Ok(Self { hangar: Arc::new(Hangar::new(obtaining)) })
+    }
+
+    /// What a request to the resource must carry; the token in it is good for a while yet. No other
+    /// origin is sent it.
+    pub async fn authorization(
+        &self,
+        method: &Method,
+        url: &Url,
+    ) -> Result<Authorization, TokenError> {
+        let obtaining = &self.hangar.obtaining;
+        if url.origin() != obtaining.found.resource_url.origin() {
+            let resource = obtaining.found.resource.clone();
+            return Err(TokenError::Elsewhere { resource, url: url.to_string() });
         }
-        let issuer = metadata.authorization_servers.first();
-        let issuer = issuer.ok_or_else(|| foreign(&url, "no authorization server".to_owned()))?;
-        let url = inserted(issuer, "oauth-authorization-server")?;
-        let server: ServerMetadata = document(&http, &url).await?;
-        if server.issuer != *issuer {
-            return Err(foreign(&url, format!("it is about `{}`", server.issuer)));
-        }
-        let endpoint = TokenUrl::new(server.token_endpoint)
-            .map_err(|cause| foreign(&url, format!("token_endpoint: {cause}")))?;
-        Ok(Self {
-            http,
-            oauth: BasicClient::new(ClientId::new(credentials.client_id.clone()))
-                .set_client_secret(ClientSecret::new(credentials.client_secret.clone()))
-                .set_auth_type(AuthType::BasicAuth)
-                .set_token_uri(endpoint),
-            resource: resource.to_owned(),
-            state: Mutex::new(State {
-                wanted: scopes.iter().map(|&scope| scope.to_owned()).collect(),
-                held: None,
-            }),
-        })
+        let token = self.token().await?;
+        let mut headers = HeaderMap::new();
+        let scheme = match &obtaining.key {
+            None => "Bearer",
+            Some(key) => {
+                let nonce = obtaining.resource_nonce.latest();
+                let proof = key.proof(method, url, Some(&token), nonce.as_deref())?;
+                headers.insert(PROOF, proof);
+                "DPoP"
+            }
+        };
+        let value = HeaderValue::try_from(format!("{scheme} {}", token.expose()));
+        let mut value =
+            value.map_err(|_| TokenError::Unfit("it does not fit into a header".to_owned()))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+        Ok(Authorization { headers, token })
     }
 
-    /// A token that is good for another minute at least.
-    pub async fn bearer(&self) -> Result<String, TokenError> {
-        let mut state = self.state.lock().await;
-        if let Some(held) = state.held.as_ref().filter(|held| Instant::now() < held.renew_at) {
-            return Ok(held.token.clone());
-        }
-        let held = self.fetch(&state.wanted).await?;
-        let token = held.token.clone();
-        state.held = Some(held);
-        Ok(token)
+    /// A token that is good for a while yet. Whoever sends it by other means than
+    /// [`authorization`](Self::authorization) answers for where it goes.
+    pub async fn token(&self) -> Result<Secret, TokenError> {
+        Ok(self.hangar.held().await?.token.clone())
     }
 
-    /// Drops the token, so that the next one is fetched anew.
-    pub async fn discard(&self) {
-        self.state.lock().await.held = None;
+    /// Drops a token that was refused, and no other that came after it.
+    pub fn discard(&self, token: &Secret) {
+        self.hangar.discard(token);
     }
 
-    /// Steps up: from now on asks for these scopes as well as those it holds.
-    pub async fn widen(&self, scopes: &[String]) -> Result<(), TokenError> {
-        let mut state = self.state.lock().await;
-        let granted = state.held.as_ref().and_then(|held| held.granted.clone()).unwrap_or_default();
-        let wanted: BTreeSet<String> =
-            state.wanted.iter().cloned().chain(granted).chain(scopes.iter().cloned()).collect();
-        // The old token stays in use if the authorization server refuses.
-        state.held = Some(self.fetch(&wanted).await?);
-        state.wanted = wanted;
-        Ok(())
+    /// Keeps what an answer of the resource says about proofs to come (RFC 9449 section 9).
+    pub(crate) fn hear(&self, headers: &HeaderMap) {
+        self.hangar.obtaining.resource_nonce.hear(headers);
     }
 
-    async fn fetch(&self, wanted: &BTreeSet<String>) -> Result<Held, TokenError> {
-        let asked = Instant::now();
-        let send = |request| send(self.http.clone(), request);
-        let answer = self
-            .oauth
-            .exchange_client_credentials()
-            .add_scopes(wanted.iter().cloned().map(Scope::new))
-            .add_extra_param("resource", self.resource.clone())
-            .request_async(&send)
-            .await
-            .map_err(|error| match error {
-                RequestTokenError::ServerResponse(refusal) => {
-                    TokenError::Refused(refusal.to_string())
-                }
-                other => TokenError::Unreachable {
-                    url: self.oauth.token_uri().to_string(),
-                    cause: other.to_string(),
-                },
-            })?;
-        let lifetime = answer.expires_in().unwrap_or(DEFAULT_LIFETIME);
-        let scopes = answer
-            .scopes()
-            .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect::<BTreeSet<_>>());
-        Ok(Held {
-            token: answer.access_token().secret().clone(),
-            granted: scopes,
-            renew_at: asked + lifetime.saturating_sub(MARGIN),
-        })
+    /// Sees to it that the token has these scopes, besides those it has. If the issuer refuses, the
+    /// old token stays in use.
+    pub async fn step_up(&self, scopes: &[String]) -> Result<(), TokenError> {
+        self.hangar.step_up(&scopes.iter().cloned().collect()).await
+    }
+
+    /// What the token that is held was granted.
+    pub fn scopes(&self) -> BTreeSet<String> {
+        self.hangar.current().map(|held: Arc<Held>| held.granted.clone()).unwrap_or_default()
+    }
+
+    /// What is known so far; asks nobody.
+    pub fn inspect(&self) -> Inspection {
+        self.hangar.inspect()
     }
 }
-
-/// The well-known URL of `suffix` for an identifier: inserted between host and path
-/// (RFC 8414 section 3.1, RFC 9728 section 3.1).
-fn inserted(identifier: &str, suffix: &str) -> Result<Url, TokenError> {
-    let mut url = Url::parse(identifier).map_err(|cause| TokenError::Metadata {
-        url: identifier.to_owned(),
-        what: cause.to_string(),
-    })?;
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&format!("/.well-known/{suffix}{path}"));
-    Ok(url)
-}
-
-async fn document<T: DeserializeOwned>(http: &Client, url: &Url) -> Result<T, TokenError> {
-    let unreachable = |cause: reqwest::Error| TokenError::Unreachable {
-        url: url.to_string(),
-        cause: causes(&cause),
-    };
-    let response = http
-        .get(url.clone())
-        .timeout(REQUEST_TIMEOUT)
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status)
-        .map_err(unreachable)?;
-    let body = response.bytes().await.map_err(unreachable)?;
-    serde_json::from_slice(&body)
-        .map_err(|cause| TokenError::Metadata { url: url.to_string(), what: cause.to_string() })
-}
-
-async fn send(http: Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
-    let mut request = reqwest::Request::try_from(request)?;
-    *request.timeout_mut() = Some(REQUEST_TIMEOUT);
-    let response = http.execute(request).await?;
-    let mut answer = HttpResponse::default();
-    *answer.status_mut() = response.status();
-    *answer.headers_mut() = response.headers().clone();
-    *answer.body_mut() = response.bytes().await?.to_vec();
-    Ok(answer)
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// A token is not used in its last minute, in which it may expire on the way.
-const MARGIN: Duration = Duration::from_secs(60);
-/// When the authorization server does not say (RFC 6749 section 5.1 only recommends it).
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

@@ -251,9 +251,9 @@ async fn around_the_gate(script: &mut Script<'_>) -> Ending {
 }
 
 async fn fetch_token(stage: &Stage, scope: &str) -> anyhow::Result<String> {
-    let (http, scopes) = (stage.http.clone(), [scope]);
-    let tokens = TokenSource::discover(http, &stage.gate, &stage.credentials, &scopes).await?;
-    Ok(tokens.bearer().await?)
+    let (http, options) = (stage.http.clone(), stage.credentials.options(&[scope]));
+    let tokens = TokenSource::discover(http, &stage.gate, options).await?;
+    Ok(tokens.token().await?.expose().to_owned())
 }
 
 fn call(tool: &str, arguments: Value) -> String {

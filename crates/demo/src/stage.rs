@@ -16,7 +16,7 @@ use client::{
     },
     rehearsed,
     session::{Era, Session},
-    token::{Credentials, TokenSource},
+    token::{OAuthClient, Options, TokenSource},
     trust::http_client,
 };
 use dev_authorization_server::{
@@ -70,6 +70,20 @@ pub(crate) struct Stage {
     pub(crate) http: reqwest::Client,
     pub(crate) model: Arc<dyn Model>,
     decisions: broadcast::Receiver<Arc<DecisionRecord>>,
+}
+
+/// The demo's OAuth client.
+pub(crate) struct Credentials {
+    pub(crate) client_id: String,
+    client_secret: String,
+}
+
+impl Credentials {
+    /// How this client gets tokens with these scopes.
+    pub(crate) fn options(&self, scopes: &[&str]) -> Options {
+        let client = OAuthClient::with_secret(&self.client_id, &self.client_secret);
+        Options::new(client).with_scopes(scopes)
+    }
 }
 
 impl Home {
@@ -143,14 +157,15 @@ impl Stage {
 
     /// A session with the gate whose token has these scopes.
     pub(crate) async fn session(&self, scopes: &[&str]) -> anyhow::Result<Session> {
-        let tokens =
-            TokenSource::discover(self.http.clone(), &self.gate, &self.credentials, scopes).await?;
+        let options = self.credentials.options(scopes);
+        let tokens = TokenSource::discover(self.http.clone(), &self.gate, options).await?;
         Ok(Session::open(self.http.clone(), &self.gate, Arc::new(tokens), Era::Newest).await?)
     }
 
-    /// The decisions since the last time.
+    /// The decisions since the last time, without those on clients that asked where to get a token.
     pub(crate) fn new_decisions(&mut self) -> Vec<Arc<DecisionRecord>> {
-        std::iter::from_fn(|| self.decisions.try_recv().ok()).collect()
+        let new = std::iter::from_fn(|| self.decisions.try_recv().ok());
+        new.filter(|record| record.reason != "no-token").collect()
     }
 
     /// The next decision.

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::IntoResponse as _,
     routing::{get, post},
 };
@@ -86,8 +86,8 @@ async fn defect_10_without_keys_nothing_is_believed() {
 
     // The client believes no server whose certificate it cannot verify.
     let careful = client::trust::http_client(None).unwrap();
-    let (resource, credentials) = (stack.resource(), stack.credentials());
-    let found = TokenSource::discover(careful, &resource, &credentials, &[]).await;
+    let options = stack.token_options(&[]);
+    let found = TokenSource::discover(careful, &stack.resource(), options).await;
     let told = found.unwrap_err().to_string();
     assert!(told.contains("cannot reach"), "{told}");
     stack.finish().await;
@@ -170,11 +170,10 @@ async fn defect_16_a_client_that_is_refused_gives_up() {
             get(move || std::future::ready(Json(metadata))),
         );
         stack.serve(listener, router).await;
-        let credentials = stack.credentials();
         // The issuer does not serve that resource, and the client has to take the refusal.
-        let tokens = TokenSource::discover(stack.http(), &resource, &credentials, &[]).await;
-        let tokens = Arc::new(tokens.unwrap());
-        assert!(tokens.bearer().await.unwrap_err().to_string().contains("invalid_target"));
+        let options = stack.token_options(&[]);
+        let tokens = TokenSource::discover(stack.http(), &resource, options).await.unwrap();
+        assert!(tokens.token().await.unwrap_err().to_string().contains("invalid_target"));
 
         let always_refused = refused_by(&stack, &asked, status, challenge).await;
         assert!(always_refused <= 6, "{status}: asked {always_refused} times");
@@ -182,38 +181,57 @@ async fn defect_16_a_client_that_is_refused_gives_up() {
     }
 }
 
-/// How often a session asks a server that refuses every message, with tokens it does get.
+/// How often a session asks a server that refuses every message, with tokens that its issuer gives
+/// to everybody.
 async fn refused_by(
     stack: &Stack,
     asked: &Arc<AtomicUsize>,
     status: StatusCode,
     challenge: &'static str,
 ) -> usize {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let url = format!("{origin}/mcp");
     let counted = Arc::clone(asked);
-    let refuse = move || {
-        counted.fetch_add(1, Ordering::SeqCst);
+    let refuse = move |headers: HeaderMap| {
+        let with_token = headers.contains_key("authorization");
+        counted.fetch_add(usize::from(with_token), Ordering::SeqCst);
         std::future::ready((status, [("www-authenticate", challenge)]).into_response())
     };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://{}/mcp", listener.local_addr().unwrap());
-    stack.serve(listener, Router::new().route("/mcp", post(refuse))).await;
-    let (gate, credentials) = (stack.resource(), stack.credentials());
-    let tokens = TokenSource::discover(stack.http(), &gate, &credentials, &[]).await.unwrap();
+    let told = |document: Value| get(move || std::future::ready(Json(document)));
+    let token = json!({ "access_token": "opaque", "token_type": "Bearer" });
+    let router = Router::new()
+        .route("/mcp", post(refuse))
+        .route(
+            "/.well-known/oauth-protected-resource/mcp",
+            told(json!({ "resource": url, "authorization_servers": [origin] })),
+        )
+        .route(
+            "/.well-known/oauth-authorization-server",
+            told(json!({ "issuer": origin, "token_endpoint": format!("{origin}/token") })),
+        )
+        .route("/token", post(move || std::future::ready(Json(token))));
+    stack.serve(listener, router).await;
+    let options = stack.token_options(&[]);
+    let tokens = TokenSource::discover(stack.http(), &url, options).await.unwrap();
     let opening = Session::open(stack.http(), &url, Arc::new(tokens), Era::Newest);
     let opened = tokio::time::timeout(Duration::from_secs(20), opening).await;
     assert!(opened.expect("it gives up").is_err(), "{status}");
-    asked.load(Ordering::SeqCst)
+    let times = asked.load(Ordering::SeqCst);
+    assert!(times > 0, "{status}: it was never asked with a token");
+    times
 }
 
 #[tokio::test]
 async fn defect_17_the_client_asks_for_a_token_for_the_resource_it_calls() {
-    let stack = Stack::start().await;
-    let (resource, credentials) = (stack.resource(), stack.credentials());
-    let tokens = TokenSource::discover(stack.http(), &resource, &credentials, &[]).await.unwrap();
-    let token = tokens.bearer().await.unwrap();
-    assert_eq!(claims(&token)["aud"], resource);
-    assert_ne!(claims(&token)["aud"], claims(&token)["client_id"]);
-    assert_eq!(stack.bearing(&token).post(LIST).await.status, 200);
+    let mut stack = Stack::start().await;
+    let tokens = stack.tokens(stack.token_options(&[])).await.unwrap();
+    stack.forget_decisions().await;
+    let token = tokens.token().await.unwrap();
+    let token = token.expose();
+    assert_eq!(claims(token)["aud"], stack.resource());
+    assert_ne!(claims(token)["aud"], claims(token)["client_id"]);
+    assert_eq!(stack.bearing(token).post(LIST).await.status, 200);
     let mut for_the_client = stack.claims("customer:read");
     for_the_client["aud"] = for_the_client["client_id"].clone();
     let mut header = Header::new(Algorithm::RS256);

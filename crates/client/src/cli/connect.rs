@@ -21,7 +21,7 @@ use crate::{
         Session,
         host::{Host, Nobody},
     },
-    token::{Credentials, TokenSource},
+    token::{Browser, ClientKey, Login, OAuthClient, Options, TokenSource},
     trust::http_client,
 };
 
@@ -149,13 +149,30 @@ async fn tokens(
     client: &ClientSettings,
     http: &reqwest::Client,
 ) -> anyhow::Result<TokenSource> {
-    let ProofOfClient::Secret(secret) = &client.proof_of_client else { bail!("secret") };
-    let credentials = Credentials {
-        client_id: client.id.clone().context("id")?,
-        client_secret: secret.expose().to_owned(),
+    let options = Options {
+        scopes: client.scopes.clone(),
+        proof: client.proof,
+        cache: client.token_cache.clone(),
+        ..Options::new(oauth_client(client)?)
     };
-    let scopes: Vec<_> = client.scopes.iter().map(String::as_str).collect();
-    Ok(TokenSource::discover(http.clone(), &config.gate, &credentials, &scopes).await?)
+    Ok(TokenSource::discover(http.clone(), &config.gate, options).await?)
+}
+
+fn oauth_client(client: &ClientSettings) -> anyhow::Result<OAuthClient> {
+    let id = || client.id.clone().context("id");
+    Ok(match &client.proof_of_client {
+        ProofOfClient::Secret(secret) => OAuthClient::with_secret(id()?, secret.expose()),
+        ProofOfClient::PrivateKey { file, key_id } => {
+            let pem =
+                std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+            OAuthClient::with_private_key(id()?, ClientKey::from_pem(&pem, key_id.clone())?)
+        }
+        ProofOfClient::Person => OAuthClient::Person(Login {
+            client_id: client.id.clone(),
+            browser: Browser::Opened,
+            show: Arc::new(|url| anstream::eprintln!("Sign in at {url}")),
+        }),
+    })
 }
 
 const REHEARSED: &str = "rehearsed";

@@ -13,8 +13,8 @@ use figment::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ConfigError, Environment, Proof, WireName};
-use crate::{agent::Bounds, model::ModelName, session::Era};
+use super::{ConfigError, Environment, WireName};
+use crate::{agent::Bounds, model::ModelName, session::Era, token::Proof};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

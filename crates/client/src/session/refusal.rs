@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use rmcp::{ErrorData, ServiceError, transport::streamable_http_client::HttpStatusError};
+use rmcp::{ErrorData, ServiceError, service::ClientInitializeError};
 use serde_json::Value;
 
-use crate::token::TokenError;
+use super::authorized::{HttpFailure, Refusal, failure_of, failure_of_opening};
+use crate::token::{TokenError, with_causes};
 
 /// Why a session or a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,22 +63,38 @@ pub(super) fn told(error: ServiceError) -> SessionError {
     if let ServiceError::McpError(error) = &error {
         return from_answer(error);
     }
-    if let Some(challenge) = error.auth_challenge()
-        && challenge.contains("insufficient_scope")
-        && let Some((_, rest)) = challenge.split_once("scope=\"")
-        && let Some((scopes, _)) = rest.split_once('"')
-    {
-        // RFC 6750 section 3.1: the scopes that the challenge names.
-        return SessionError::StepUp { required: scopes.split(' ').map(str::to_owned).collect() };
+    match failure_of(&error) {
+        Some(HttpFailure::Refused(refusal)) => refused(refusal),
+        Some(HttpFailure::Token(error)) => SessionError::Token(error.clone()),
+        _ => SessionError::Call(with_causes(&error)),
     }
-    if let ServiceError::TransportSend(sent) = &error
-        && let Some(status) = http_status(sent.error.as_ref())
-        && status.status == 429
-    {
-        let seconds = status.retry_after.as_deref().and_then(|value| value.trim().parse().ok());
-        return SessionError::Limited { after: seconds.map(Duration::from_secs) };
+}
+
+/// Why a session was not opened.
+pub(super) fn not_opened(error: &ClientInitializeError) -> SessionError {
+    match failure_of_opening(error) {
+        Some(HttpFailure::Refused(refusal)) => SessionError::Open(refusal.message.clone()),
+        Some(HttpFailure::Token(error)) => SessionError::Token(error.clone()),
+        _ => SessionError::Open(with_causes(error)),
     }
-    SessionError::Call(with_causes(&error))
+}
+
+fn refused(refusal: &Refusal) -> SessionError {
+    let Refusal { code, reason, message, .. } = refusal;
+    if !refusal.required_scopes.is_empty() {
+        return SessionError::StepUp { required: refusal.required_scopes.clone() };
+    }
+    if refusal.status == 429 {
+        return SessionError::Limited { after: refusal.retry_after };
+    }
+    match *code {
+        Some(code) => SessionError::Refused {
+            code: code.into(),
+            reason: reason.clone(),
+            message: message.clone(),
+        },
+        None => SessionError::Call(message.clone()),
+    }
 }
 
 fn from_answer(error: &ErrorData) -> SessionError {
@@ -98,27 +115,6 @@ fn from_answer(error: &ErrorData) -> SessionError {
         reason: reason.map(str::to_owned),
         message: error.message.to_string(),
     }
-}
-
-fn http_status<'a>(
-    mut error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a HttpStatusError> {
-    loop {
-        if let Some(status) = error.downcast_ref() {
-            return Some(status);
-        }
-        error = error.source()?;
-    }
-}
-
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn wait(after: Option<&Duration>) -> String {
