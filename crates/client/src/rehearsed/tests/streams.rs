@@ -41,21 +41,7 @@ fn openai(body: &str) -> Value {
             message["content"] = format!("{so_far}{piece}").into();
         }
         for delta in delta["tool_calls"].as_array().into_iter().flatten() {
-            let index = usize::try_from(delta["index"].as_u64().unwrap()).unwrap();
-            if message["tool_calls"].get(index).is_none() {
-                let mut call = delta.clone();
-                call.as_object_mut().unwrap().remove("index");
-                assert!(call["id"].is_string() && call["function"]["arguments"] == "");
-                match message.get_mut("tool_calls") {
-                    Some(calls) => calls.as_array_mut().unwrap().push(call),
-                    None => message["tool_calls"] = json!([call]),
-                }
-            } else {
-                assert!(delta.get("id").is_none() && delta["function"].get("name").is_none());
-                let arguments = &mut message["tool_calls"][index]["function"]["arguments"];
-                let piece = delta["function"]["arguments"].as_str().unwrap();
-                *arguments = format!("{}{piece}", arguments.as_str().unwrap()).into();
-            }
+            add_call(&mut message, delta);
         }
         finish = choice["finish_reason"].clone();
     }
@@ -67,6 +53,25 @@ fn openai(body: &str) -> Value {
         "model": first["model"], "choices": [choice], "usage": usage,
         "system_fingerprint": first["system_fingerprint"],
     })
+}
+
+/// A call begins with its id and its name, and goes on with its arguments alone.
+fn add_call(message: &mut Value, delta: &Value) {
+    let index = usize::try_from(delta["index"].as_u64().unwrap()).unwrap();
+    if message["tool_calls"].get(index).is_none() {
+        let mut call = delta.clone();
+        call.as_object_mut().unwrap().remove("index");
+        assert!(call["id"].is_string() && call["function"]["arguments"] == "");
+        match message.get_mut("tool_calls") {
+            Some(calls) => calls.as_array_mut().unwrap().push(call),
+            None => message["tool_calls"] = json!([call]),
+        }
+        return;
+    }
+    assert!(delta.get("id").is_none() && delta["function"].get("name").is_none());
+    let arguments = &mut message["tool_calls"][index]["function"]["arguments"];
+    let piece = delta["function"]["arguments"].as_str().unwrap();
+    *arguments = format!("{}{piece}", arguments.as_str().unwrap()).into();
 }
 
 /// Puts events together as the provider documents it.
