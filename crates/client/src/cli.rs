@@ -41,7 +41,7 @@ struct Common {
     /// Configuration file [default: cedargate-chat.toml, when it is there]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The MCP endpoint, of Cedargate or of any server [default: that of `cargo run --release`]
+    /// The MCP endpoint, of Cedargate or of any protected server [default: that of `cargo run --release`]
     #[arg(long, global = true, value_name = "URL")]
     gate: Option<String>,
     /// The one certificate authority to trust for the gate and its authorization server

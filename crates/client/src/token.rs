@@ -19,7 +19,6 @@ mod own_check;
 #[cfg(test)]
 mod tests;
 mod token_endpoint;
-mod wallet;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
@@ -34,7 +33,6 @@ pub use error::TokenError;
 pub(crate) use error::with_causes;
 pub use inspection::{HeldToken, Inspection};
 pub use oauth_client::{AssertionAudience, Browser, ClientKey, ClientProof, Login, OAuthClient};
-pub use wallet::Wallet;
 
 use self::{
     dpop::PROOF,

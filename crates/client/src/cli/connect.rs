@@ -1,10 +1,13 @@
 //! From the configuration to something that answers: trust, tokens, sessions, models.
 
-use std::sync::Arc;
+use std::{io::IsTerminal as _, sync::Arc};
 
 use anyhow::{Context as _, bail};
 
-use super::terminal::Terminal;
+use super::{
+    show::{self, BOLD},
+    terminal::Terminal,
+};
 use crate::{
     agent::{
         Agent,
@@ -52,25 +55,21 @@ pub(super) async fn models(config: &Config) -> anyhow::Result<Vec<Arc<dyn Model>
     if config.models.is_empty() {
         bail!(NO_MODEL);
     }
-    let http = http_client(None)?;
     let mut models: Vec<Arc<dyn Model>> = Vec::with_capacity(config.models.len());
     for name in &config.models {
-        models.push(Arc::new(model(config, &http, name).await?));
+        models.push(Arc::new(model(config, name).await?));
     }
     Ok(models)
 }
 
-async fn model(
-    config: &Config,
-    http: &reqwest::Client,
-    name: &ModelName,
-) -> anyhow::Result<ProvidedModel> {
+/// One of them. Providers are reached over the system's trust, not the gate's authority.
+pub(super) async fn model(config: &Config, name: &ModelName) -> anyhow::Result<ProvidedModel> {
     let provider = if name.provider() == REHEARSED {
         rehearsal().await?
     } else {
         provider(config, name.provider())?
     };
-    Ok(ProvidedModel::new(http.clone(), &provider, name.clone())?)
+    Ok(ProvidedModel::new(http_client(None)?, &provider, name.clone())?)
 }
 
 fn provider(config: &Config, name: &str) -> anyhow::Result<Provider> {
@@ -144,7 +143,8 @@ async fn session_for(
     Ok(Session::open_for(host, http, &config.gate, tokens, config.era).await?)
 }
 
-async fn tokens(
+/// The tokens of this OAuth client.
+pub(super) async fn tokens(
     config: &Config,
     client: &ClientSettings,
     http: &reqwest::Client,
@@ -159,7 +159,7 @@ async fn tokens(
 }
 
 fn oauth_client(client: &ClientSettings) -> anyhow::Result<OAuthClient> {
-    let id = || client.id.clone().context("id");
+    let id = || client.id.clone().context(NO_CLIENT);
     Ok(match &client.proof_of_client {
         ProofOfClient::Secret(secret) => OAuthClient::with_secret(id()?, secret.expose()),
         ProofOfClient::PrivateKey { file, key_id } => {
@@ -167,13 +167,16 @@ fn oauth_client(client: &ClientSettings) -> anyhow::Result<OAuthClient> {
                 std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
             OAuthClient::with_private_key(id()?, ClientKey::from_pem(&pem, key_id.clone())?)
         }
+        ProofOfClient::Person if !std::io::stderr().is_terminal() => bail!(NO_CLIENT),
         ProofOfClient::Person => OAuthClient::Person(Login {
             client_id: client.id.clone(),
             browser: Browser::Opened,
-            show: Arc::new(|url| anstream::eprintln!("Sign in at {url}")),
+            show: Arc::new(|url| show::note(BOLD, "Sign in at", url)),
         }),
     })
 }
 
-const REHEARSED: &str = "rehearsed";
-const NO_MODEL: &str = "no model: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or OLLAMA_BASE_URL and OLLAMA_MODEL; or try `--model rehearsed/clerk`, which needs no key";
+/// Is served by this program to itself.
+pub(super) const REHEARSED: &str = "rehearsed";
+pub(super) const NO_MODEL: &str = "no model: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or OLLAMA_BASE_URL and OLLAMA_MODEL; or try `--model rehearsed/clerk`, which needs no key";
+const NO_CLIENT: &str = "no OAuth client: give --client-id with --client-secret-file or --client-key-file; or, at a terminal, neither, and sign in with a browser";

@@ -179,14 +179,3 @@ async fn secrets_are_not_shown() {
     let inspected = serde_json::to_string(&source.inspect()).unwrap();
     assert!(!inspected.contains("token-1"), "{inspected}");
 }
-
-#[tokio::test]
-async fn zones_have_tokens_of_their_own() {
-    let fake = Fake::start().await;
-    let (shared, zone) = (source(&fake, options()).await, source(&fake, options()).await);
-    let wallet = Wallet::new(Arc::clone(&shared)).with_zone(["eu", "local"], &zone);
-    assert!(Arc::ptr_eq(wallet.for_provider("eu"), &zone));
-    assert!(Arc::ptr_eq(wallet.for_provider("local"), &zone));
-    assert!(Arc::ptr_eq(wallet.for_provider("openai"), &shared));
-    assert_eq!(wallet.sources().len(), 2);
-}
