@@ -18,7 +18,7 @@ pub struct Aimock {
     process: Child,
     address: String,
     // Kept open: it goes on writing.
-    _says: BufReader<ChildStdout>,
+    says: BufReader<ChildStdout>,
 }
 
 /// A LiteLLM proxy.
@@ -42,12 +42,18 @@ impl Aimock {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut says = BufReader::new(process.stdout.take().unwrap());
+        let says = BufReader::new(process.stdout.take().unwrap());
+        let mut started = Self { process, address: String::new(), says };
+        started.listens();
+        Some(started)
+    }
+
+    fn listens(&mut self) {
         let mut line = String::new();
-        while says.read_line(&mut line).unwrap() > 0 {
+        while self.says.read_line(&mut line).unwrap() > 0 {
             if let Some((_, address)) = line.trim().split_once("listening on ") {
-                let address = address.to_owned();
-                return Some(Self { process, address, _says: says });
+                address.clone_into(&mut self.address);
+                return;
             }
             line.clear();
         }
