@@ -11,7 +11,6 @@ use client::{
     },
     pool::{Patience, Pool},
     session::{Era, Session},
-    token::TokenSource,
 };
 use harness::{Aimock, Conversed, LiteLlm, Stack, converse, skip};
 use serde_json::{Value, json};
@@ -64,10 +63,9 @@ fn model(wire: Wire, base_url: &str, key: &str, name: &str) -> Arc<dyn Model> {
 }
 
 async fn session(stack: &Stack) -> Session {
-    let (resource, credentials) = (stack.resource(), stack.credentials());
     let scopes = ["customer:read", "account:calculate"];
-    let tokens = TokenSource::discover(stack.http(), &resource, &credentials, &scopes).await;
-    Session::open(stack.http(), &resource, Arc::new(tokens.unwrap()), Era::Newest).await.unwrap()
+    let tokens = Arc::new(stack.tokens(stack.token_options(&scopes)).await.unwrap());
+    Session::open(stack.http(), &stack.resource(), tokens, Era::Newest).await.unwrap()
 }
 
 fn assert_worked_out(conversed: &Conversed, who: &str) {

@@ -112,13 +112,11 @@ impl Conversed {
 /// The calls among these events in the order in which they ended: tool, how it ended, what the
 /// model was told.
 pub fn calls(events: &[Event]) -> Vec<(&str, &Verdict, &str)> {
-    let called = |event| match event {
-        &Event::Called { ref tool, ref verdict, ref text, .. } => {
-            Some((tool.as_str(), verdict, text.as_str()))
-        }
+    let called = events.iter().filter_map(|event| match event {
+        Event::Called { tool, verdict, text, .. } => Some((tool.as_str(), verdict, text.as_str())),
         _ => None,
-    };
-    events.iter().filter_map(called).collect()
+    });
+    called.collect()
 }
 
 /// Asks the model one thing, which uses the tools of the session, and ends the session.
