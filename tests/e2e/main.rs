@@ -15,6 +15,8 @@ mod any_model;
 mod architecture;
 /// Rules of the configuration: who counts with whom, and what is told of what is left.
 mod call_limits;
+/// The client's program: what it prints, and what its exit codes mean.
+mod chat_program;
 /// Clients that are described by a document of their own, and what the issuer fetches.
 mod client_documents;
 /// The client's tokens: found, shared, renewed, proven.
@@ -67,6 +69,8 @@ mod policy_mistakes;
 mod possession;
 /// The programs: exit codes, complaints, draining.
 mod programs;
+/// Every provider's model is decided about alike, and recorded alike.
+mod providers_alike;
 /// What policy keeps back of results reaches nobody, in no form.
 mod redaction;
 /// Refusals: status, challenge, body, as documented.

@@ -58,6 +58,8 @@ pub enum WireName {
     Openai,
     /// Messages.
     Anthropic,
+    /// Chat completions with call ids of nine letters and digits.
+    Mistral,
     /// `generateContent`.
     Gemini,
 }

@@ -95,9 +95,9 @@ pub enum ScenariosError {
 }
 
 impl Scenarios {
-    /// The source material's scenarios, and those in which providers' models differ most easily.
+    /// Those of the demo.
     pub fn built_in() -> Result<Self, ScenariosError> {
-        Self::from_yaml(include_str!("scenarios/built_in.yaml"), "built-in scenarios")
+        Self::from_yaml(include_str!("../scenarios/customers.yaml"), "customers.yaml")
     }
 
     /// Reads a file; `name` is what errors call it.
@@ -239,7 +239,9 @@ mod tests {
 
     #[test]
     fn the_built_in_scenarios_can_be_read() {
-        assert!(Scenarios::built_in().unwrap().scenarios.len() >= 2);
+        assert_eq!(Scenarios::built_in().unwrap().scenarios.len(), 4);
+        let arbitrage = include_str!("../scenarios/arbitrage.yaml");
+        assert_eq!(Scenarios::from_yaml(arbitrage, "arbitrage.yaml").unwrap().scenarios.len(), 3);
     }
 
     #[test]

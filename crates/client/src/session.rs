@@ -129,6 +129,11 @@ impl Session {
         Ok(self.tokens.step_up(scopes).await?)
     }
 
+    /// Its tokens.
+    pub fn token_source(&self) -> &TokenSource {
+        &self.tokens
+    }
+
     /// Ends the session.
     pub async fn close(self) {
         if let Err(error) = self.service.cancel().await {

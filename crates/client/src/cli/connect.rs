@@ -78,6 +78,7 @@ fn provider(config: &Config, name: &str) -> anyhow::Result<Provider> {
     let wire = match settings.wire {
         Some(WireName::Openai) => Wire::OpenAi,
         Some(WireName::Anthropic) => Wire::Anthropic,
+        Some(WireName::Mistral) => Wire::Mistral,
         Some(WireName::Gemini) => Wire::Gemini,
         None => known.map_or(Wire::OpenAi, |known| known.wire),
     };

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    token::Inspection,
     tools::{Toolbox, adapters},
 };
 
@@ -37,6 +38,7 @@ impl Tools {
     pub(super) async fn run(self, config: &Config, json: bool) -> anyhow::Result<ExitCode> {
         let session = connect::session(config, &config.client).await?;
         let toolbox = Toolbox::of(&session.tools().await?);
+        let more = more_scopes(&session.token_source().inspect());
         session.close().await;
         let offered = toolbox.offered();
         let printed = match self.format {
@@ -57,9 +59,20 @@ impl Tools {
             for out in toolbox.left_out() {
                 show::note(DIM, "left out", &format!("{}: {}", show::plain(&out.name), out.reason));
             }
+            if !more.is_empty() {
+                let options: Vec<_> = more.iter().map(|scope| format!("--scope {scope}")).collect();
+                show::note(DIM, "perhaps more with", &show::plain(&options.join(" ")));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Scopes that the resource knows and the token lacks.
+fn more_scopes(found: &Inspection) -> Vec<String> {
+    let held = found.token.as_ref().map(|token| &token.scopes);
+    let lacks = |scope: &&String| held.is_none_or(|held| !held.contains(*scope));
+    found.known_scopes.iter().filter(lacks).cloned().collect()
 }
 
 pub(super) fn table(toolbox: &Toolbox) -> Table {

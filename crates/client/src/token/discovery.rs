@@ -23,6 +23,8 @@ pub(super) struct Found {
     pub(super) told_at: Url,
     /// The scopes that the resource asks for at first.
     pub(super) challenged: BTreeSet<String>,
+    /// The scopes that it says it knows.
+    pub(super) known_scopes: BTreeSet<String>,
     /// Whether it takes tokens that are bound to a DPoP key alone.
     pub(super) demands_dpop: bool,
     /// Who issues tokens for it.
@@ -57,6 +59,8 @@ struct ResourceMetadata {
     #[serde(default)]
     authorization_servers: Vec<String>,
     #[serde(default)]
+    scopes_supported: BTreeSet<String>,
+    #[serde(default)]
     dpop_bound_access_tokens_required: bool,
 }
 
@@ -84,6 +88,7 @@ pub(super) async fn discover(
         resource: metadata.resource,
         resource_url,
         challenged: challenge.scopes,
+        known_scopes: metadata.scopes_supported,
         demands_dpop: metadata.dpop_bound_access_tokens_required,
         issuer: issuer_metadata(http, issuer).await?,
         told_at,

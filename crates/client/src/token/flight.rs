@@ -200,6 +200,7 @@ impl Hangar {
             jwks_uri: issuer.jwks_uri.as_ref().map(ToString::to_string),
             client_id: self.obtaining.client_id(),
             wanted_scopes,
+            known_scopes: found.known_scopes.clone(),
             proof_key: self.obtaining.key.as_ref().map(|key| key.thumbprint().to_owned()),
             token: held.map(|held| {
                 HeldToken::new(held.granted.clone(), held.expires_at, now, held.checked)

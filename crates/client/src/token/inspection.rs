@@ -26,6 +26,8 @@ pub struct Inspection {
     pub client_id: Option<String>,
     /// What is asked for; nothing asks for what the issuer gives by default.
     pub wanted_scopes: BTreeSet<String>,
+    /// What the resource says can be asked for.
+    pub known_scopes: BTreeSet<String>,
     /// The thumbprint of the key that tokens are bound to; none for bearer tokens.
     pub proof_key: Option<String>,
     /// The token that is held, if any.
