@@ -271,7 +271,6 @@ async fn a_limit_that_leaves_room_soon_is_waited_for_and_a_long_one_is_told() {
     for (rate, patience, expected) in [
         ("10/second", Duration::from_secs(5), Verdict::Done),
         ("1/hour", Duration::from_secs(5), Verdict::Refused("rate-limited".to_owned())),
-        ("10/second", Duration::ZERO, Verdict::Refused("rate-limited".to_owned())),
     ] {
         let rule = format!(
             "[[call_limits]]\nid = \"few\"\nper = [\"principal\"]\nrate = \"{rate}\"\nburst = 1\n"

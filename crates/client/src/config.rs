@@ -73,6 +73,10 @@ pub struct ClientSettings {
     pub proof_of_client: ProofOfClient,
     /// Scopes that are asked for from the start.
     pub scopes: Vec<String>,
+    /// The only issuer to be trusted; else the first that the gate names.
+    pub issuer: Option<String>,
+    /// What a token's audience may be besides the gate itself.
+    pub audiences: Vec<String>,
     /// Whether tokens are bound to a key (RFC 9449).
     pub proof: Proof,
     /// Where tokens are kept for other processes, if anywhere.
@@ -210,6 +214,8 @@ fn resolved(raw: &RawClient, key: &str, folder: &Path, wrong: &mut Vec<String>) 
         id: raw.id.clone(),
         proof_of_client,
         scopes: raw.scopes.clone(),
+        issuer: raw.issuer.clone(),
+        audiences: raw.audiences.clone(),
         proof: raw.proof,
         token_cache: raw.token_cache.as_ref().map(|path| folder.join(path)),
     }

@@ -153,6 +153,8 @@ pub(super) async fn tokens(
     let options = Options {
         scopes: client.scopes.clone(),
         proof: client.proof,
+        issuer: client.issuer.clone(),
+        audiences: client.audiences.clone(),
         cache: client.token_cache.clone(),
         ..Options::new(oauth_client(client)?)
     };

@@ -46,6 +46,8 @@ pub(super) struct RawClient {
     pub(super) key_file: Option<PathBuf>,
     pub(super) key_id: Option<String>,
     pub(super) scopes: Vec<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) audiences: Vec<String>,
     pub(super) proof: Proof,
     pub(super) token_cache: Option<PathBuf>,
 }
