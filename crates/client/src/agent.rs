@@ -153,8 +153,8 @@ impl Agent {
             }
             let turn = self.turn(&mut *tell).await?;
             report.rounds += 1;
-            report.usage.input += turn.usage.input;
-            report.usage.output += turn.usage.output;
+            report.usage.input = report.usage.input.saturating_add(turn.usage.input);
+            report.usage.output = report.usage.output.saturating_add(turn.usage.output);
             if !turn.text.is_empty() {
                 report.answer.clone_from(&turn.text);
             }
@@ -214,8 +214,7 @@ impl Agent {
         let zone = Arc::clone(self.zones.of(by.provider()));
         let toolbox = zone.toolbox();
         let (events, mut told) = mpsc::unbounded_channel();
-        let caller =
-            Caller { by, zone: &zone, toolbox: &toolbox, patience: self.bounds.patience, events };
+        let caller = Caller { by, zone: &zone, toolbox, patience: self.bounds.patience, events };
         let calls: Vec<Call> = self.open.iter().map(|(call, _)| call.clone()).collect();
         let caller = &caller;
         let mut results = stream::iter(calls)

@@ -38,7 +38,7 @@ struct Arguments {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// Configuration file [default: cedargate-chat.toml, when it is there]
+    /// Configuration file [default: ~/.config/cedargate/chat.toml, when it is there]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The MCP endpoint, of Cedargate or of any protected server [default: that of `cargo run --release`]
@@ -136,8 +136,10 @@ async fn dispatch(
 }
 
 fn config(common: Common) -> anyhow::Result<Config> {
-    let usual = PathBuf::from(USUAL_FILE);
-    let file = common.config.or_else(|| usual.is_file().then_some(usual));
+    let environment = Environment::of_this_process();
+    // Never that of the folder one happens to be in: it says who is given keys.
+    let usual = environment.user_folder().map(|folder| folder.join(USUAL_FILE));
+    let file = common.config.or_else(|| usual.filter(|path| path.is_file()));
     let options = Options {
         gate: common.gate,
         ca: common.ca,
@@ -150,7 +152,7 @@ fn config(common: Common) -> anyhow::Result<Config> {
         token_cache: common.token_cache,
         legacy: common.legacy,
     };
-    Ok(Config::load(file.as_deref(), &Environment::of_this_process(), options)?)
+    Ok(Config::load(file.as_deref(), &environment, options)?)
 }
 
 fn start_log() {
@@ -163,7 +165,7 @@ fn start_log() {
         .init();
 }
 
-const USUAL_FILE: &str = "cedargate-chat.toml";
+const USUAL_FILE: &str = "cedargate/chat.toml";
 const EXAMPLES: &str = "Examples, with `cargo run --release` of the repository serving:
   cedargate-chat --ca certs/ca.pem --client-id mcp-secure-client \\
       --client-secret-file target/demo/client-secret --check

@@ -5,19 +5,21 @@ pub mod host;
 mod refusal;
 mod results;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::Client;
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
-        CallToolRequestParams, CallToolResult, JsonObject, ProtocolVersion, RequestMetaObject, Tool,
+        CallToolRequestParams, CallToolResult, JsonObject, PaginatedRequestParams, ProtocolVersion,
+        RequestMetaObject, Tool,
     },
     service::RunningService,
     transport::{
         StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig,
     },
 };
+use tokio::time::timeout;
 
 use crate::{model::ModelName, token::TokenSource, tools::ReadyCall};
 use authorized::AuthorizedHttp;
@@ -72,16 +74,33 @@ impl Session {
             },
             Era::Legacy => ClientLifecycleMode::Initialize,
         };
-        let service = Desk::new(host)
-            .serve_with_lifecycle(transport, lifecycle)
+        let service = Desk::new(host).serve_with_lifecycle(transport, lifecycle);
+        let service = timeout(OPENING_LIMIT, service)
             .await
+            .map_err(|_| SessionError::Open("nothing came back in time".to_owned()))?
             .map_err(|error| not_opened(&error))?;
         Ok(Self { service, tokens })
     }
 
     /// The tools that this token may use.
     pub async fn tools(&self) -> Result<Vec<Tool>, SessionError> {
-        self.service.list_all_tools().await.map_err(told)
+        let listed = timeout(LISTING_LIMIT, self.pages()).await;
+        listed
+            .unwrap_or_else(|_| Err(SessionError::Call("the list of tools has no end".to_owned())))
+    }
+
+    async fn pages(&self) -> Result<Vec<Tool>, SessionError> {
+        let (mut tools, mut cursor) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let asked = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = self.service.list_tools(Some(asked)).await.map_err(told)?;
+            tools.extend(page.tools);
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(tools),
+            }
+        }
+        Err(SessionError::Call(format!("the list of tools has more than {MOST_PAGES} pages")))
     }
 
     /// Calls a tool once.
@@ -142,5 +161,9 @@ impl Session {
     }
 }
 
+/// Far more than models can be offered.
+const MOST_PAGES: usize = 100;
+const LISTING_LIMIT: Duration = Duration::from_secs(60);
+const OPENING_LIMIT: Duration = Duration::from_secs(60);
 const META_PROVIDER: &str = "cedargate/provider";
 const META_MODEL: &str = "cedargate/model";

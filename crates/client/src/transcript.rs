@@ -3,11 +3,12 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 
 use crate::agent::event::Event;
 
@@ -30,9 +31,15 @@ pub struct Unwritable {
 impl Transcript {
     /// Adds to the file at `path`, which is made with mode 0600 when it is not there.
     pub fn open(path: &Path) -> Result<Self, Unwritable> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let unwritable = |cause| Unwritable { path: path.to_owned(), cause };
-        Ok(Self { path: path.to_owned(), file: file.map_err(unwritable)? })
+        let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600).custom_flags(no_link);
+        let file = options.open(path).map_err(unwritable)?;
+        if file.metadata().map_err(unwritable)?.mode() & 0o077 != 0 {
+            return Err(unwritable(io::Error::other("others can read it; `chmod 600` it")));
+        }
+        Ok(Self { path: path.to_owned(), file })
     }
 
     /// Writes down what happened now. Pieces are left out: what was said comes whole.

@@ -1,9 +1,16 @@
 //! One call, from what a model wrote to what it is told. The model may be told no; it is never told
 //! how to get around it, and nothing is sent twice that may have been done.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::{
+    sync::{mpsc::UnboundedSender, oneshot},
+    time::timeout,
+};
 
 use super::{
     event::{Event, Verdict},
@@ -12,14 +19,14 @@ use super::{
 use crate::{
     model::{Call, ModelName, ToolResult},
     session::{SessionError, text_of},
-    tools::{ReadyCall, Toolbox},
+    tools::{ReadyCall, Toolbox, Unusable},
 };
 
 /// Makes calls of one turn.
 pub(super) struct Caller<'a> {
     pub(super) by: &'a ModelName,
     pub(super) zone: &'a Zone,
-    pub(super) toolbox: &'a Toolbox,
+    pub(super) toolbox: Arc<Toolbox>,
     /// Waits for a limit at most this long in all.
     pub(super) patience: Duration,
     /// Several calls run side by side and tell what happens as it does.
@@ -37,13 +44,14 @@ impl Caller<'_> {
             tool: tool.clone(),
             arguments: call.arguments.clone(),
         });
-        let (verdict, text) = match self.toolbox.read(call) {
+        let (verdict, text) = match self.read(call).await {
             Ok(ready) => self.send(&call.id, ready).await,
             Err(unusable) => {
                 let verdict = Verdict::NotSent(unusable.reason().to_owned());
                 (verdict, format!("Not called: {unusable}."))
             }
         };
+        let text = shortened(&text);
         let succeeded = verdict == Verdict::Done;
         let took_ms = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         self.tell(Event::Called {
@@ -56,10 +64,23 @@ impl Caller<'_> {
         ToolResult { id: call.id.clone(), tool: call.tool.clone(), text, succeeded }
     }
 
+    /// On a thread of its own, which nobody waits for longer than a moment: a server's schema can
+    /// make checking take for ever, and would stop everything else with it.
+    async fn read(&self, call: &Call) -> Result<ReadyCall, Unusable> {
+        let (toolbox, call) = (Arc::clone(&self.toolbox), call.clone());
+        let (tell, told) = oneshot::channel();
+        // Nobody may be waiting any more.
+        thread::spawn(move || drop(tell.send(toolbox.read(&call))));
+        match timeout(READING_LIMIT, told).await {
+            Ok(Ok(read)) => read,
+            _ => Err(Unusable::TooCostly),
+        }
+    }
+
     /// Once, and once more after a step-up or after a limit has left room: neither of them was done.
     async fn send(&self, id: &str, ready: ReadyCall) -> (Verdict, String) {
         let mut patience = self.patience;
-        let mut stepped_up = false;
+        let (mut stepped_up, mut waited) = (false, 0);
         loop {
             let error = match self.zone.session().call_for(self.by, ready.clone()).await {
                 Ok(result) => {
@@ -77,8 +98,12 @@ impl Caller<'_> {
                         return refused(&SessionError::StepUp { required }, Some(&error));
                     }
                 }
-                SessionError::Limited { after: Some(after) } if after <= patience => {
+                SessionError::Limited { after: Some(after) }
+                    if after <= patience && waited < MOST_WAITS =>
+                {
+                    waited += 1;
                     patience -= after;
+                    let after = after.max(SHORTEST_WAIT);
                     self.tell(Event::Waiting { id: id.to_owned(), after });
                     tokio::time::sleep(after).await;
                 }
@@ -122,3 +147,19 @@ fn refused(error: &SessionError, cause: Option<&SessionError>) -> (Verdict, Stri
         ),
     }
 }
+
+/// As much as a model reads of a result or a refusal.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{} [cut off]", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Honest schemas take microseconds.
+const READING_LIMIT: Duration = Duration::from_secs(2);
+/// A server that says "not now" more often does not mean it.
+const MOST_WAITS: usize = 3;
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+/// Characters: what `text_of` yields at most, and the note that it was cut.
+const LONGEST_TEXT: usize = 65 * 1024;

@@ -14,7 +14,7 @@ use crate::{
     session::{Era, Session},
     token::Inspection,
     tools::Toolbox,
-    trust::http_client,
+    trust::http_client_to,
 };
 
 /// What was looked at, and what was found.
@@ -63,7 +63,7 @@ async fn look_at_gate(
     client: &ClientSettings,
     findings: &mut Findings,
 ) {
-    let http = match http_client(config.ca.as_deref()) {
+    let http = match http_client_to(&config.gate, config.ca.as_deref()) {
         Ok(http) => http,
         Err(error) => return findings.add("trust", Err(error.to_string())),
     };

@@ -1,6 +1,6 @@
 //! From the configuration to something that answers: trust, tokens, sessions, models.
 
-use std::{io::IsTerminal as _, sync::Arc};
+use std::{collections::BTreeSet, io::IsTerminal as _, sync::Arc};
 
 use anyhow::{Context as _, bail};
 
@@ -25,7 +25,7 @@ use crate::{
         host::{Host, Nobody},
     },
     token::{Browser, ClientKey, Login, OAuthClient, Options, TokenSource},
-    trust::http_client,
+    trust::http_client_to,
 };
 
 /// Who is there to be asked.
@@ -42,12 +42,23 @@ pub(super) async fn agent(config: &Config, personal: Personal) -> anyhow::Result
     let models = models(config).await?;
     let providers: Vec<_> = models.iter().map(|model| model.name().provider().to_owned()).collect();
     let providers: Vec<_> = providers.iter().map(String::as_str).collect();
+    one_zone(config, &providers)?;
     let zones = zones(config, &providers, personal).await?;
     let mut placed = models.into_iter().map(|model| zones.place(model));
     let first = placed.next().context(NO_MODEL)?;
-    let others: Vec<_> = placed.collect();
-    let model = if others.is_empty() { first } else { Arc::new(Pool::of(first, others)) };
+    // One alone is asked again as well when it fails for a passing reason.
+    let model = Arc::new(Pool::of(first, placed.collect()));
     Ok(Agent::new(model, zones, &config.instructions, config.bounds.clone()))
+}
+
+/// What was found out in one zone is not told to a provider of another because the first one fails.
+fn one_zone(config: &Config, providers: &[&str]) -> anyhow::Result<()> {
+    let zone = |name: &&str| config.providers.get(*name).and_then(|provider| provider.zone.clone());
+    let zones: BTreeSet<_> = providers.iter().map(zone).collect();
+    if zones.len() > 1 {
+        bail!("the models are in different zones; ask models of one zone at a time (--model)");
+    }
+    Ok(())
 }
 
 /// The configured models, each for itself.
@@ -69,7 +80,8 @@ pub(super) async fn model(config: &Config, name: &ModelName) -> anyhow::Result<P
     } else {
         provider(config, name.provider())?
     };
-    Ok(ProvidedModel::new(http_client(None)?, &provider, name.clone())?)
+    let http = http_client_to(provider.base_url.as_str(), None)?;
+    Ok(ProvidedModel::new(http, &provider, name.clone())?)
 }
 
 fn provider(config: &Config, name: &str) -> anyhow::Result<Provider> {
@@ -135,8 +147,10 @@ async fn session_for(
     client: &ClientSettings,
     personal: Personal,
 ) -> anyhow::Result<Session> {
-    let http = http_client(config.ca.as_deref())?;
+    let http = http_client_to(&config.gate, config.ca.as_deref())?;
     let tokens = Arc::new(tokens(config, client, &http).await?);
+    // A person may have to sign in first, which takes longer than opening a session may.
+    tokens.token().await?;
     let host: Arc<dyn Host> = match personal {
         Personal::AtTheTerminal => Arc::new(Terminal),
         Personal::Nobody => Arc::new(Nobody),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{Config, ProofOfClient},
-    trust::http_client,
+    trust::http_client_to,
 };
 
 pub(super) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
@@ -21,7 +21,7 @@ pub(super) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     if client.token_cache.is_none() {
         bail!("give --token-cache FILE: otherwise nothing is left when this program ends");
     }
-    let http = http_client(config.ca.as_deref())?;
+    let http = http_client_to(&config.gate, config.ca.as_deref())?;
     let tokens = connect::tokens(config, client, &http).await?;
     tokens.token().await?;
     let scopes: Vec<_> = tokens.scopes().into_iter().collect();

@@ -1,6 +1,9 @@
 //! Variables that others use for the same things. Read here and nowhere else.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::ProviderSettings;
 use crate::{
@@ -26,6 +29,13 @@ impl Environment {
     /// A variable that is set to something.
     pub fn value(&self, name: &str) -> Option<String> {
         self.0.get(name).filter(|value| !value.trim().is_empty()).cloned()
+    }
+
+    /// Where the person keeps configurations (XDG Base Directory).
+    pub fn user_folder(&self) -> Option<PathBuf> {
+        let own = self.value("XDG_CONFIG_HOME").map(PathBuf::from);
+        own.filter(|path| path.is_absolute())
+            .or_else(|| self.value("HOME").map(|home| Path::new(&home).join(".config")))
     }
 
     /// Providers of which a key or a place is known.

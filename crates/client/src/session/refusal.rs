@@ -104,16 +104,11 @@ fn from_answer(error: &ErrorData) -> SessionError {
         return SessionError::Limited { after };
     }
     let reason = data("reason").and_then(Value::as_str);
-    if reason == Some("insufficient-scope")
-        && let Some(Value::Array(scopes)) = data("requiredScopes")
-    {
-        let required = scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        return SessionError::StepUp { required };
-    }
+    // Scopes are taken from the gate's challenge alone: this may be the upstream's own answer.
     SessionError::Refused {
         code: error.code.0.into(),
         reason: reason.map(str::to_owned),
-        message: error.message.to_string(),
+        message: shortened(&error.message),
     }
 }
 
@@ -124,3 +119,10 @@ fn wait(after: Option<&Duration>) -> String {
         format!("; it can be tried again in {}", humantime::format_duration(seconds))
     })
 }
+
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_MESSAGE).collect()
+}
+
+/// Characters of a server's words.
+const LONGEST_MESSAGE: usize = 2_000;

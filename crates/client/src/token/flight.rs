@@ -78,24 +78,30 @@ impl Hangar {
 
     /// A token that is good for a while yet.
     pub(super) async fn held(self: &Arc<Self>) -> Outcome {
-        let waiting = {
-            let mut state = self.state();
-            let now = self.obtaining.clock.now();
-            if let Some(held) = state.held.as_ref().filter(|held| now < held.renew_at) {
-                return Ok(Arc::clone(held));
-            }
-            match (state.flight.upgrade(), &state.failed) {
-                (Some(flight), _) => flight.outcome.subscribe(),
-                (None, Some((when, failure))) if now <= when + FAILURE_STANDS_SECONDS => {
-                    return Err(failure.clone());
+        loop {
+            let (waiting, of_a_step_up) = {
+                let mut state = self.state();
+                let now = self.obtaining.clock.now();
+                if let Some(held) = state.held.as_ref().filter(|held| now < held.renew_at) {
+                    return Ok(Arc::clone(held));
                 }
-                (None, _) => {
-                    let wanted = state.wanted.clone();
-                    self.depart(&mut state, wanted, BTreeSet::new())
+                match (state.flight.upgrade(), &state.failed) {
+                    (Some(flight), _) => (flight.outcome.subscribe(), !flight.needed.is_empty()),
+                    (None, Some((when, failure))) if now <= when + FAILURE_STANDS_SECONDS => {
+                        return Err(failure.clone());
+                    }
+                    (None, _) => {
+                        let wanted = state.wanted.clone();
+                        (self.depart(&mut state, wanted, BTreeSet::new()), false)
+                    }
                 }
+            };
+            let outcome = arrived(waiting).await;
+            // That others were not granted more is nothing to who wants no more.
+            if outcome.is_ok() || !of_a_step_up {
+                return outcome;
             }
-        };
-        arrived(waiting).await
+        }
     }
 
     /// Sees to it that the token has these scopes too.

@@ -32,6 +32,9 @@ pub enum Unusable {
     /// Not as the tool's schema wants them.
     #[error("the arguments do not fit the tool's schema: {0}")]
     Unfitting(String),
+    /// Nobody waits for ever.
+    #[error("checking the arguments against the tool's own schema takes too long")]
+    TooCostly,
     /// The server's schema cannot be understood, so nothing is valid under it.
     #[error("the tool's own schema is broken; it cannot be called")]
     NoSchema,
@@ -46,7 +49,7 @@ impl Unusable {
                 "malformed-arguments"
             }
             Self::NotWrapped | Self::Unfitting(_) => "invalid-arguments",
-            Self::NoSchema => "broken-schema",
+            Self::NoSchema | Self::TooCostly => "broken-schema",
         }
     }
 }
@@ -80,16 +83,16 @@ pub(super) fn validator(schema: &Value) -> Option<Validator> {
 pub(super) fn valid(validator: Option<&Validator>, arguments: &JsonObject) -> Result<(), Unusable> {
     let validator = validator.ok_or(Unusable::NoSchema)?;
     let instance = Value::Object(arguments.clone());
-    let wrong: Vec<String> = validator
-        .iter_errors(&instance)
-        .take(MOST_COMPLAINTS)
-        .map(|error| {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() { "/".to_owned() } else { place };
-            format!("at `{place}`: {}", shortened(&error.to_string()))
-        })
-        .collect();
-    if wrong.is_empty() { Ok(()) } else { Err(Unusable::Unfitting(wrong.join("; "))) }
+    // The first complaint alone: a long list of wrong items has as many complaints.
+    validator.validate(&instance).map_err(|error| {
+        let place = error.instance_path().to_string();
+        let place = if place.is_empty() { "/".to_owned() } else { place };
+        Unusable::Unfitting(format!(
+            "at `{}`: {}",
+            shortened(&place),
+            shortened(&error.to_string())
+        ))
+    })
 }
 
 fn shortened(text: &str) -> String {
@@ -167,7 +170,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut seen = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
             if !seen.insert(name.clone()) {
-                return Err(A::Error::custom(format_args!("the member `{name}` comes twice")));
+                return Err(A::Error::custom(format_args!(
+                    "the member `{}` comes twice",
+                    shortened(&name)
+                )));
             }
             let value = members.next_value_seed(StrictVisitor)?;
             object.insert(name, value);
@@ -178,7 +184,6 @@ impl<'de> Visitor<'de> for StrictVisitor {
 
 /// As much as the gate takes by default.
 const MOST_BYTES: usize = 1 << 20;
-const MOST_COMPLAINTS: usize = 3;
 const LONGEST_COMPLAINT: usize = 200;
 /// 2^53: from there on a double is not the number that was written.
 const EXACT_UP_TO: f64 = 9_007_199_254_740_992.0;

@@ -105,7 +105,9 @@ fn survey(value: &Value, depth: usize, nodes: &mut usize) -> Result<(), Unfit> {
         Value::Object(members) => {
             for (name, member) in members {
                 match (name.as_str(), member) {
-                    ("$ref" | "$dynamicRef", Value::String(to)) if !to.starts_with('#') => {
+                    ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(to))
+                        if !to.starts_with('#') =>
+                    {
                         return Err(Unfit::Elsewhere(to.clone()));
                     }
                     ("$id", Value::String(_)) if depth > 0 => return Err(Unfit::OwnBase),
@@ -155,7 +157,10 @@ fn plainer(schema: Value) -> Value {
                 };
             }
             let is_array = members.get("type").is_some_and(|kind| kind == "array");
-            if is_array && !members.contains_key("items") {
+            // Where the rest is spoken of, `items` would say something else.
+            let rest =
+                members.contains_key("unevaluatedItems") || members.contains_key("prefixItems");
+            if is_array && !rest && !members.contains_key("items") {
                 members.insert("items".to_owned(), json!({}));
             }
             Value::Object(members)
@@ -189,8 +194,9 @@ fn wrapped(mut root: JsonObject) -> JsonObject {
         describe(&mut outer, &text.clone());
     }
     for shared in ["$defs", "definitions"] {
-        if let Some(definitions) = root.remove(shared) {
-            outer.insert(shared.to_owned(), rebased(definitions));
+        if let Some(Value::Object(definitions)) = root.remove(shared) {
+            let each = definitions.into_iter().map(|(name, schema)| (name, rebased(schema)));
+            outer.insert(shared.to_owned(), Value::Object(each.collect()));
         }
     }
     let inner = rebased(Value::Object(root));
@@ -207,6 +213,15 @@ fn rebased(value: Value) -> Value {
             let moved = members.into_iter().map(|(name, member)| match (name.as_str(), member) {
                 ("$ref", Value::String(to)) => (name, Value::String(moved(&to))),
                 ("const" | "enum" | "default" | "examples", member) => (name, member),
+                // Names of arguments, not keywords.
+                (
+                    "properties" | "patternProperties" | "$defs" | "definitions"
+                    | "dependentSchemas",
+                    Value::Object(members),
+                ) => {
+                    let each = members.into_iter().map(|(name, schema)| (name, rebased(schema)));
+                    (name, Value::Object(each.collect()))
+                }
                 (_, member) => (name, rebased(member)),
             });
             Value::Object(moved.collect())
@@ -247,7 +262,15 @@ fn renamed(root: &mut JsonObject) -> Result<HashMap<String, String>, Unfit> {
     }
     *properties = inside;
     // Elsewhere names of arguments mean something as well.
-    let by_name = ["patternProperties", "propertyNames", "dependentRequired", "dependentSchemas"];
+    let by_name = [
+        "patternProperties",
+        "propertyNames",
+        "dependentRequired",
+        "dependentSchemas",
+        "dependencies",
+        "default",
+        "examples",
+    ];
     if by_name.iter().any(|keyword| root.contains_key(*keyword)) || refers_to_arguments(root) {
         return Err(Unfit::Name(foreign));
     }
