@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use axum::response::IntoResponse as _;
 use client::{
     agent::{
         Agent, Bounds, INSTRUCTIONS,
@@ -14,7 +15,8 @@ use client::{
     },
     token::TokenSource,
 };
-use harness::{Fixture, Offered, ScriptedModel, Stack, calls, converse};
+use harness::{Fixture, Offered, ScriptedModel, Stack, calls, converse, scripted::Scripted};
+use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -305,4 +307,59 @@ async fn a_provider_in_a_zone_acts_under_the_zones_client_and_sees_its_tools() {
     let [(_, verdict, _)] = calls(&events)[..] else { panic!("{events:?}") };
     assert_eq!(*verdict, Verdict::NotSent("unknown-tool".to_owned()));
     over(stack).await;
+}
+
+/// A legacy server with one tool, whose calls it refuses with this JSON-RPC error.
+fn refusing(error: Value) -> (Scripted, Offered) {
+    let tools = json!([{ "name": "t", "inputSchema": { "type": "object", "properties": {} } }]);
+    let offered = Offered::of(tools.as_array().unwrap());
+    let upstream = Scripted::new(move |sent| match sent.method() {
+        "initialize" => sent.result(&json!({
+            "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+            "serverInfo": { "name": "s", "version": "1" },
+        })),
+        "tools/list" => sent.result(&json!({ "tools": tools })),
+        "tools/call" => {
+            let answer = json!({ "jsonrpc": "2.0", "id": sent.body.get("id"), "error": error });
+            ([("content-type", "application/json")], answer.to_string()).into_response()
+        }
+        _ => StatusCode::ACCEPTED.into_response(),
+    });
+    (upstream, offered)
+}
+
+#[tokio::test]
+async fn a_server_cannot_have_a_call_made_without_end_nor_talk_the_client_into_scopes() {
+    for (error, most) in [
+        (json!({ "code": 429, "message": "again", "data": { "retryAfterMs": 0 } }), 4),
+        (
+            json!({ "code": 403, "message": "more", "data": {
+                "reason": "insufficient-scope", "requiredScopes": ["security:read"] } }),
+            1,
+        ),
+        (
+            json!({ "code": 403, "message": "more", "data": {
+                "reason": "insufficient-scope", "requiredScopes": [] } }),
+            1,
+        ),
+    ] {
+        let (upstream, offered) = refusing(error.clone());
+        let stack = Stack::with()
+            .upstream(upstream.router())
+            .offered(&offered)
+            .policies(EVERYTHING)
+            .start()
+            .await;
+        let source = tokens(&stack, &["customer:read"]).await;
+        let (http, gate) = (stack.http(), stack.resource());
+        let session = Session::open(http, &gate, Arc::clone(&source), Era::Legacy).await.unwrap();
+        let model = ScriptedModel::calling("a/1", &[&[("t", json!({}))]]);
+        let conversed = converse(model, session, "go").await;
+        let made = upstream.sent().iter().filter(|sent| sent.method() == "tools/call").count();
+        assert!(made <= most && made > 0, "{error}: {made} calls");
+        assert!(!source.scopes().contains("security:read"), "{error}");
+        let [(_, verdict, _)] = conversed.calls()[..] else { panic!("{conversed:?}") };
+        assert!(matches!(verdict, Verdict::Refused(_)), "{error}: {verdict:?}");
+        over(stack).await;
+    }
 }
