@@ -8,9 +8,10 @@ use serde_json::json;
 use super::{
     connect::{self, Personal},
     show::{self, Show, Words},
+    terminal::{Signal, Signals, Sitting},
 };
 use crate::{
-    agent::{Report, event::Event},
+    agent::{AgentError, Report, event::Event},
     config::Config,
     transcript::Transcript,
 };
@@ -28,13 +29,16 @@ pub(super) struct Ask {
     no_stream: bool,
 }
 
+/// How it ended: with a report, or with why there is none.
+type Outcome = Result<Result<Report, AgentError>, Signal>;
+
 impl Ask {
     pub(super) async fn run(self, config: &Config, json: bool) -> anyhow::Result<ExitCode> {
         let mut transcript = self.transcript.as_deref().map(Transcript::open).transpose()?;
         let personal = if json { Personal::Nobody } else { Personal::AtTheTerminal };
         let mut agent = connect::agent(config, personal).await?;
         let words = if json || self.no_stream { Words::AtTheEnd } else { Words::AsTheyCome };
-        let mut show = Show::new(words);
+        let show = Show::new(words);
         let mut events = Vec::new();
         let mut unwritten = None;
         let mut tell = |event: Event| {
@@ -47,42 +51,64 @@ impl Ask {
                 show.event(&event);
             }
         };
-        let asked = tokio::select! {
-            report = agent.answer(&self.prompt, &mut tell) => Some(report),
-            _ = tokio::signal::ctrl_c() => None,
+        let mut signals = Signals::listen()?;
+        show.waiting("thinking");
+        let sitting = Sitting::begin();
+        let outcome = tokio::select! {
+            report = agent.answer(&self.prompt, &mut tell) => Ok(report),
+            signal = signals.next() => Err(signal),
         };
+        drop(sitting);
         show.done();
-        agent.close().await;
+        tokio::select! {
+            () = agent.close() => {}
+            _ = signals.next() => {}
+        }
         if let Some(error) = unwritten {
             show::error(&error.to_string());
         }
-        let Some(report) = asked else {
-            show::error("stopped");
-            return Ok(ExitCode::from(INTERRUPTED));
-        };
-        let report = report?;
         if json {
-            print_json(&report, &events)?;
-        } else if words == Words::AtTheEnd {
-            anstream::println!("{}", show::plain(&report.answer));
+            print_json(&outcome, &events);
         }
-        Ok(if report.stopped.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(end(outcome, words, json))
     }
 }
 
-fn print_json(report: &Report, events: &[Event]) -> anyhow::Result<()> {
-    let events: Vec<_> =
-        events.iter().filter(|event| !matches!(event, Event::Piece { .. })).collect();
-    let whole = json!({
-        "answer": report.answer,
-        "stopped": report.stopped,
-        "rounds": report.rounds,
-        "usage": report.usage,
-        "events": events,
-    });
-    anstream::println!("{}", serde_json::to_string(&whole)?);
-    Ok(())
+fn end(outcome: Outcome, words: Words, json: bool) -> ExitCode {
+    match outcome {
+        Ok(Ok(report)) => {
+            if words == Words::AtTheEnd && !json {
+                show::say(&report.answer);
+            }
+            if report.stopped.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Ok(Err(error)) => {
+            show::error(&error.to_string());
+            ExitCode::FAILURE
+        }
+        Err(signal) => {
+            show::error(STOPPED);
+            ExitCode::from(signal.exit_code())
+        }
+    }
 }
 
-/// What shells expect of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
+/// One object, also when there is no answer: what happened until then did happen.
+fn print_json(outcome: &Outcome, events: &[Event]) {
+    let events: Vec<_> =
+        events.iter().filter(|event| !matches!(event, Event::Piece { .. })).collect();
+    let whole = match outcome {
+        Ok(Ok(report)) => json!({
+            "answer": report.answer,
+            "stopped": report.stopped,
+            "rounds": report.rounds,
+            "usage": report.usage,
+            "events": events,
+        }),
+        Ok(Err(error)) => json!({ "error": error.to_string(), "events": events }),
+        Err(_) => json!({ "error": STOPPED, "events": events }),
+    };
+    show::say(&show::json(&whole));
+}
+
+const STOPPED: &str = "stopped";

@@ -1,19 +1,22 @@
 //! `chat`: a conversation at the terminal.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+mod lines;
+
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use rustyline::{DefaultEditor, error::ReadlineError};
 
 use super::{
     connect::{self, Personal},
     show::{self, BOLD, DIM, Show, Words},
+    terminal::{Modes, Signal, Signals, Sitting},
 };
 use crate::{
     agent::{Agent, event::Event},
     config::Config,
     transcript::Transcript,
 };
+use lines::{Lines, Typed};
 
 /// Talk; Ctrl-C stops an answer, Ctrl-D ends
 #[derive(Debug, Args)]
@@ -26,44 +29,53 @@ pub(super) struct Chat {
     history: Option<PathBuf>,
 }
 
-/// What the person typed.
-enum Typed {
-    Line(String),
-    Nothing,
-    End,
-}
-
 impl Chat {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         let mut transcript = self.transcript.as_deref().map(Transcript::open).transpose()?;
         let mut agent = connect::agent(config, Personal::AtTheTerminal).await?;
         agent.zones().list().await?;
+        let _restored_in_the_end = Modes::now();
         let mut lines = Lines::new(self.history)?;
+        // From here on Ctrl-C ends an answer, not the program.
+        let mut signals = Signals::listen()?;
         welcome(&agent);
-        loop {
-            let typed;
-            (lines, typed) = lines.next().await?;
-            let prompt = match typed {
-                Typed::End => break,
-                Typed::Nothing => continue,
-                Typed::Line(line) => line,
-            };
-            match prompt.as_str() {
-                "/quit" | "/exit" => break,
-                "/help" => anstream::println!("{HELP}"),
-                "/tools" => list_tools(&agent),
-                command if command.starts_with('/') => show::error(HELP),
-                _ => answer(&mut agent, &prompt, transcript.as_mut()).await,
+        let ended = loop {
+            match lines.next(&mut signals).await? {
+                Typed::Line(line) => match line.as_str() {
+                    "/quit" | "/exit" => break None,
+                    "/help" => show::say(HELP),
+                    "/tools" => list_tools(&agent),
+                    command if command.starts_with('/') => show::error(HELP),
+                    _ => {
+                        let stopped =
+                            answer(&mut agent, &line, transcript.as_mut(), &mut signals).await;
+                        if stopped == Some(Signal::Terminate) {
+                            break stopped;
+                        }
+                    }
+                },
+                Typed::Nothing => {}
+                Typed::Stop(Signal::Interrupt) => show::note(DIM, "Ctrl-D", "ends"),
+                Typed::Stop(Signal::Terminate) => break Some(Signal::Terminate),
+                Typed::End => break None,
             }
+        };
+        tokio::select! {
+            () = agent.close() => {}
+            _ = signals.next() => {}
         }
-        agent.close().await;
-        Ok(ExitCode::SUCCESS)
+        Ok(ended.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(signal.exit_code())))
     }
 }
 
-/// Answers, until that is done or Ctrl-C is pressed; either way the conversation can go on.
-async fn answer(agent: &mut Agent, prompt: &str, mut transcript: Option<&mut Transcript>) {
-    let mut show = Show::new(Words::AsTheyCome);
+/// Answers, until that is done or a signal comes; either way the conversation can go on.
+async fn answer(
+    agent: &mut Agent,
+    prompt: &str,
+    mut transcript: Option<&mut Transcript>,
+    signals: &mut Signals,
+) -> Option<Signal> {
+    let show = Show::new(Words::AsTheyCome);
     show.waiting("thinking");
     let mut unwritten = None;
     let mut tell = |event: Event| {
@@ -72,92 +84,37 @@ async fn answer(agent: &mut Agent, prompt: &str, mut transcript: Option<&mut Tra
         }
         show.event(&event);
     };
+    let sitting = Sitting::begin();
     let asked = tokio::select! {
-        report = agent.answer(prompt, &mut tell) => Some(report),
-        _ = tokio::signal::ctrl_c() => None,
+        report = agent.answer(prompt, &mut tell) => Ok(report),
+        signal = signals.next() => Err(signal),
     };
+    drop(sitting);
     show.done();
-    match asked {
-        Some(Ok(_)) => {}
-        Some(Err(error)) => show::error(&error.to_string()),
-        None => show::note(DIM, "stopped", "what was under way has been cancelled"),
+    match &asked {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => show::error(&error.to_string()),
+        Err(_) => show::note(DIM, "stopped", "what was under way has been cancelled"),
     }
     if let Some(error) = unwritten {
         show::error(&error.to_string());
     }
+    asked.err()
 }
 
 fn welcome(agent: &Agent) {
-    let model = agent.model().name();
-    let toolbox = agent.zones().of(model.provider()).toolbox();
+    let model = agent.model().name().to_string();
+    let toolbox = agent.zones().of(agent.model().name().provider()).toolbox();
     let tools = toolbox.offered().len();
-    anstream::eprintln!(
-        "{BOLD}{model}{BOLD:#} with {tools} tools {DIM}(/help, Ctrl-D ends){DIM:#}"
-    );
+    show::note(BOLD, &model, &format!("with {tools} tools (/help, Ctrl-D ends)"));
     for out in toolbox.left_out() {
-        show::note(DIM, "left out", &format!("{}: {}", show::plain(&out.name), out.reason));
+        show::note(DIM, "left out", &format!("{}: {}", out.name, out.reason));
     }
 }
 
 fn list_tools(agent: &Agent) {
     let toolbox = agent.zones().of(agent.model().name().provider()).toolbox();
-    anstream::println!("{}", super::tools::table(&toolbox));
-}
-
-/// Lines from the keyboard, or from a pipe.
-struct Lines {
-    editor: Option<DefaultEditor>,
-    history: Option<PathBuf>,
-}
-
-impl Lines {
-    fn new(history: Option<PathBuf>) -> anyhow::Result<Self> {
-        let mut editor = std::io::stdin().is_terminal().then(DefaultEditor::new).transpose()?;
-        if let (Some(editor), Some(path)) = (&mut editor, &history)
-            && path.exists()
-        {
-            editor.load_history(path)?;
-        }
-        Ok(Self { editor, history })
-    }
-
-    /// The next line. The keyboard is read on a thread of its own, so that the session lives on.
-    async fn next(mut self) -> anyhow::Result<(Self, Typed)> {
-        tokio::task::spawn_blocking(move || {
-            let typed = self.read()?;
-            anyhow::Ok((self, typed))
-        })
-        .await?
-    }
-
-    fn read(&mut self) -> anyhow::Result<Typed> {
-        let line = match &mut self.editor {
-            Some(editor) => match editor.readline("> ") {
-                Ok(line) => line,
-                Err(ReadlineError::Interrupted) => return Ok(Typed::Nothing),
-                Err(ReadlineError::Eof) => return Ok(Typed::End),
-                Err(error) => return Err(error.into()),
-            },
-            None => {
-                let mut line = String::new();
-                if std::io::stdin().read_line(&mut line)? == 0 {
-                    return Ok(Typed::End);
-                }
-                line
-            }
-        };
-        let line = line.trim();
-        if line.is_empty() {
-            return Ok(Typed::Nothing);
-        }
-        if let Some(editor) = &mut self.editor {
-            editor.add_history_entry(line)?;
-            if let Some(path) = &self.history {
-                editor.append_history(path)?;
-            }
-        }
-        Ok(Typed::Line(line.to_owned()))
-    }
+    show::say(&super::tools::table(&toolbox).to_string());
 }
 
 const HELP: &str = "/tools lists the tools, /quit ends; everything else is said to the model. Ctrl-C stops an answer.";

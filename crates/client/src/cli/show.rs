@@ -1,20 +1,21 @@
 //! What is shown while it happens: on standard error, in colour where that is a terminal.
 
-use std::{io::Write as _, time::Duration};
+mod screen;
+
+use std::{io::Write as _, sync::LazyLock, time::Duration};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use regex::{Captures, Regex};
 
 use crate::agent::event::{Event, Verdict};
+
+pub(super) use screen::{Held, hold};
 
 /// Shows a conversation as it goes.
 #[derive(Debug)]
 pub(super) struct Show {
-    spinner: ProgressBar,
     /// Whether the words of the model go to standard output as they come.
     words: Words,
-    /// Whether the line that the model is saying has not been ended.
-    within_a_line: bool,
 }
 
 /// What becomes of a model's words as they come.
@@ -31,108 +32,134 @@ pub(super) fn error(text: &str) {
     note(BAD, "error", text);
 }
 
-/// A word and more about it.
+/// A word of ours and more about it, which may be the words of others.
 pub(super) fn note(style: Style, word: &str, text: &str) {
-    // A reader that has gone away ends the telling, not the work.
-    drop(writeln!(anstream::stderr(), "{style}{word}{style:#} {text}"));
+    let text = beneath(text);
+    screen::between(|| {
+        // A reader that has gone away ends the telling, not the work.
+        drop(writeln!(anstream::stderr(), "{style}{word}{style:#} {text}"));
+    });
+}
+
+/// What was asked for, on standard output.
+pub(super) fn say(text: &str) {
+    screen::between(|| drop(writeln!(anstream::stdout(), "{}", plain(text))));
 }
 
 impl Show {
     pub(super) fn new(words: Words) -> Self {
-        let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-            spinner.set_style(style);
-        }
-        Self { spinner, words, within_a_line: false }
+        Self { words }
     }
 
-    /// The model is being waited for.
-    pub(super) fn waiting(&self, what: &str) {
-        self.spinner.reset_elapsed();
-        self.spinner.set_message(what.to_owned());
-        self.spinner.enable_steady_tick(Duration::from_millis(100));
+    /// Something is waited for.
+    pub(super) fn waiting(&self, what: &'static str) {
+        screen::wait_for(what);
     }
 
     /// Nothing is waited for any more.
-    pub(super) fn done(&mut self) {
-        self.spinner.disable_steady_tick();
-        self.spinner.finish_and_clear();
-        self.end_line();
+    pub(super) fn done(&self) {
+        screen::rest();
     }
 
-    pub(super) fn event(&mut self, event: &Event) {
+    pub(super) fn event(&self, event: &Event) {
         match event {
             Event::Piece { text } if self.words == Words::AsTheyCome => {
-                self.spinner.disable_steady_tick();
-                self.spinner.finish_and_clear();
-                let mut out = anstream::stdout();
-                drop(write!(out, "{}", plain(text)));
-                drop(out.flush());
-                self.within_a_line = true;
+                screen::piece(&plain(text));
             }
             Event::Calling { by, tool, arguments, .. } => {
-                let call = format!("{tool} {}", plain(arguments));
-                self.line(DIM, "call", &format!("{call} {DIM}by {by}{DIM:#}"));
+                line(DIM, "call", &format!("{tool} {arguments} (by {by})"));
+                self.waiting("working");
             }
             Event::Called { tool, verdict, text, took_ms, .. } => {
-                let (style, word) = match verdict {
-                    Verdict::Done => (GOOD, "done"),
-                    Verdict::Failed => (WARN, "failed"),
-                    Verdict::Refused(_) => (BAD, "refused"),
-                    Verdict::NotSent(_) => (BAD, "not sent"),
-                    Verdict::Unknown(_) => (WARN, "no answer"),
-                };
-                let why = if *verdict == Verdict::Done { String::new() } else { plain(text) };
-                self.line(style, word, &format!("{tool} {DIM}{took_ms} ms{DIM:#} {why}"));
+                let (style, word) = look(verdict);
+                let why = if *verdict == Verdict::Done { "" } else { text };
+                line(style, word, format!("{tool} ({took_ms} ms) {why}").trim_end());
+                self.waiting("thinking");
             }
             Event::SteppedUp { scopes, .. } => {
-                self.line(WARN, "step-up", &format!("asks for {}", plain(&scopes.join(" "))));
+                line(WARN, "step-up", &format!("asks for {}", scopes.join(" ")));
             }
             Event::Waiting { after, .. } => {
                 let after = humantime::format_duration(*after);
-                self.line(WARN, "waiting", &format!("{after} for a limit to leave room"));
+                line(WARN, "waiting", &format!("{after} for a limit to leave room"));
             }
             Event::Again { model, why, after } => {
                 let after = humantime::format_duration(Duration::from_millis(
                     after.as_millis().try_into().unwrap_or(u64::MAX),
                 ));
-                self.line(
-                    WARN,
-                    "again",
-                    &format!("{model} {}; asked again in {after}", plain(why)),
-                );
+                line(WARN, "again", &format!("{model} {why}; asked again in {after}"));
             }
             Event::Instead { failed, next, why } => {
-                let text = format!("{failed} {}; asking {next} instead", plain(why));
-                self.line(WARN, "instead", &text);
+                line(WARN, "instead", &format!("{failed} {why}; asking {next} instead"));
             }
             Event::Finished { stopped: Some(stopped), .. } => {
-                self.line(WARN, "stopped", stopped.words());
+                line(WARN, "stopped", stopped.words());
             }
             _ => {}
         }
     }
+}
 
-    fn line(&mut self, style: Style, word: &str, text: &str) {
-        self.end_line();
-        self.spinner.suspend(|| note(style, &format!("{word:>9}"), text));
-    }
-
-    fn end_line(&mut self) {
-        if std::mem::take(&mut self.within_a_line) {
-            drop(writeln!(anstream::stdout()));
-        }
+fn look(verdict: &Verdict) -> (Style, &'static str) {
+    match verdict {
+        Verdict::Done => (GOOD, "done"),
+        Verdict::Failed => (WARN, "failed"),
+        Verdict::Refused(_) => (BAD, "refused"),
+        Verdict::NotSent(_) => (BAD, "not sent"),
+        Verdict::Unknown(_) => (WARN, "no answer"),
     }
 }
 
-/// Text of others without what a terminal would act on.
+fn line(style: Style, word: &str, text: &str) {
+    note(style, &format!("{word:>9}"), text);
+}
+
+/// Text of others without what a terminal would act on, or what would show it otherwise than it is
+/// read: controls, directions, characters without a width.
 pub(super) fn plain(text: &str) -> String {
-    let harmless = |c: char| c == '\n' || c == '\t' || !c.is_control();
-    text.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
+    made_harmless(&text.replace("\r\n", "\n"), |_| "\u{fffd}".to_owned())
 }
+
+/// The same on one line, for what stands before typed text.
+pub(super) fn on_one_line(text: &str) -> String {
+    shortened(&plain(text).replace(['\n', '\t'], " "))
+}
+
+/// JSON that is safe to look at as well: what is harmful can only be within its strings.
+pub(super) fn json(value: &serde_json::Value) -> String {
+    made_harmless(&value.to_string(), |harmful| {
+        harmful.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+    })
+}
+
+fn made_harmless(text: &str, instead: impl Fn(&str) -> String) -> String {
+    static HARMFUL_ONE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(HARMFUL).ok());
+    // The pattern is a constant, and a test reads it; without it nothing is shown.
+    let Some(harmful) = HARMFUL_ONE.as_ref() else { return String::new() };
+    harmful.replace_all(text, |found: &Captures<'_>| instead(found.get_match().as_str())).into_owned()
+}
+
+/// No line of others' begins where ours do.
+fn beneath(text: &str) -> String {
+    shortened(&plain(text)).replace('\n', "\n          ")
+}
+
+/// The transcript has all of it.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST).and_then(|(end, _)| text.get(..end)) {
+        Some(start) => format!("{start} …"),
+        None => text.to_owned(),
+    }
+}
+
+/// Invisible are also some that no category names; those that choose how an emoji looks may stay.
+const HARMFUL: &str =
+    r"[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]--[\n\t\u{fe0e}\u{fe0f}]]";
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
+/// In characters, of what others say on the side.
+const LONGEST: usize = 2000;

@@ -1,144 +1,126 @@
 //! The person at the terminal, who is asked what servers want to know.
 
-use std::io::Write as _;
+mod form;
+mod keyboard;
+mod signals;
 
-use anyhow::bail;
+use std::{
+    io::{self, IsTerminal as _},
+    sync::LazyLock,
+};
+
 use async_trait::async_trait;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use tokio::sync::watch;
 
-use super::show::{self, BOLD, DIM, WARN, plain};
+use super::show::{self, DIM, Held, WARN};
 use crate::session::host::{Answer, Host, Progress, Question};
+pub(super) use keyboard::{Keyboard, Modes};
+pub(super) use signals::{Signal, Signals};
 
-/// A person at a terminal.
+/// A person at a terminal; nobody, where there is none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terminal;
+
+/// While it lives the person waits for an answer, and may be asked things. Dropped, it takes back
+/// what is being asked, also where the library goes on waiting for it.
+#[derive(Debug)]
+pub(super) struct Sitting(());
+
+/// How often a sitting has begun or ended: odd while there is one.
+static SITTINGS: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Several sessions may ask at a time; there is one keyboard.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+impl Sitting {
+    pub(super) fn begin() -> Self {
+        SITTINGS.send_modify(|count| *count += 1);
+        Self(())
+    }
+}
+
+impl Drop for Sitting {
+    fn drop(&mut self) {
+        SITTINGS.send_modify(|count| *count += 1);
+    }
+}
+
+/// Ends when the sitting does; `None` when there is none.
+fn sitting() -> Option<watch::Receiver<u64>> {
+    let mut sittings = SITTINGS.subscribe();
+    let present = *sittings.borrow_and_update() % 2 == 1;
+    present.then_some(sittings)
+}
 
 #[async_trait]
 impl Host for Terminal {
     fn can_be_asked(&self) -> bool {
-        true
+        io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
     async fn asked(&self, question: Question) -> Answer {
-        // Reading the keyboard blocks; a Ctrl-C meanwhile drops this future and the call with it.
-        let answer = tokio::task::spawn_blocking(move || ask(&question));
-        answer.await.ok().and_then(Result::ok).unwrap_or(Answer::Cancel)
+        if !self.can_be_asked() {
+            return Answer::Decline;
+        }
+        let Some(mut sitting) = sitting() else { return Answer::Cancel };
+        tokio::select! {
+            // First, so that nothing is read that is typed for somebody else.
+            biased;
+            _ = sitting.changed() => Answer::Cancel,
+            answer = put(&question) => answer.unwrap_or(Answer::Cancel),
+        }
     }
 
     fn progressed(&self, Progress { done, total, message }: Progress) {
-        let of = total.map_or_else(String::new, |total| format!(" of {total}"));
-        let message = message.as_deref().map(plain).unwrap_or_default();
-        show::note(DIM, " progress", &format!("{done}{of} {message}"));
+        if sitting().is_some() {
+            let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+            let message = message.unwrap_or_default();
+            show::note(DIM, " progress", format!("{done}{of} {message}").trim_end());
+        }
     }
 }
 
-fn ask(question: &Question) -> anyhow::Result<Answer> {
+async fn put(question: &Question) -> io::Result<Answer> {
+    let _one_at_a_time = ONE_AT_A_TIME.lock().await;
+    let held = show::hold();
+    // A person must be able to tell the server's words from the program's.
+    let announce = |message: &str| show::note(WARN, "the server asks:", message);
     match question {
         Question::Page { message, url } => {
             announce(message);
-            anstream::eprintln!("  It wants you to visit {BOLD}{}{BOLD:#}", plain(url));
-            Ok(match line("  Have you, and shall it go on? [y/N] ")?.as_str() {
-                "y" | "Y" | "yes" => Answer::Accept(Value::Null),
-                _ => Answer::Decline,
-            })
+            show::note(DIM, "         ", &format!("it wants you to visit {url}"));
+            confirm(&held, "Have you, and shall it go on?").await
         }
         Question::Form { message, schema } => {
             announce(message);
-            anstream::eprintln!("  {DIM}(`!` declines){DIM:#}");
-            form(schema)
+            match form::fields(schema) {
+                Some(fields) => {
+                    show::note(DIM, "         ", "(`!` declines)");
+                    form::fill(&held, fields, schema).await
+                }
+                None => confirm(&held, "Shall it go on?").await,
+            }
         }
     }
 }
 
-/// A person must be able to tell the server's words from the program's.
-fn announce(message: &str) {
-    show::note(WARN, "the server asks:", &plain(message));
-}
-
-fn form(schema: &Value) -> anyhow::Result<Answer> {
-    let mut values = Map::new();
-    let required: Vec<&str> = schema["required"]
-        .as_array()
-        .map(|names| names.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    let empty = Map::new();
-    for (name, field) in schema["properties"].as_object().unwrap_or(&empty) {
-        loop {
-            let typed = line(&prompt(name, field, required.contains(&name.as_str())))?;
-            if typed == "!" {
-                return Ok(Answer::Decline);
-            }
-            if typed.is_empty() {
-                match field.get("default") {
-                    Some(default) => drop(values.insert(name.clone(), default.clone())),
-                    None if required.contains(&name.as_str()) => continue,
-                    None => {}
-                }
-                break;
-            }
-            match value(&typed, field) {
-                Ok(value) => {
-                    values.insert(name.clone(), value);
-                    break;
-                }
-                Err(wrong) => show::error(&format!("{wrong}")),
-            }
-        }
-    }
-    Ok(Answer::Accept(Value::Object(values)))
-}
-
-fn prompt(name: &str, field: &Value, required: bool) -> String {
-    let title = field["title"].as_str().unwrap_or(name);
-    let more = field["description"].as_str().map(|text| format!(" ({text})")).unwrap_or_default();
-    let choices = choices(field);
-    let choices =
-        if choices.is_empty() { String::new() } else { format!(" [{}]", choices.join(", ")) };
-    let default = field.get("default").map(|value| format!(" default {value}")).unwrap_or_default();
-    let mark = if required { "" } else { " optional" };
-    format!("  {}: ", plain(&format!("{title}{more}{choices}{default}{mark}")))
-}
-
-fn choices(field: &Value) -> Vec<&str> {
-    let plain = field["enum"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let titled = field["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let plain = plain.iter().filter_map(Value::as_str);
-    plain.chain(titled.iter().filter_map(|choice| choice["const"].as_str())).collect()
-}
-
-/// What was typed, as the field wants it; whoever asked checks the rest.
-fn value(typed: &str, field: &Value) -> anyhow::Result<Value> {
-    let allowed = choices(field);
-    Ok(match field["type"].as_str() {
-        Some("boolean") => match typed {
-            "y" | "yes" | "true" => Value::Bool(true),
-            "n" | "no" | "false" => Value::Bool(false),
-            _ => bail!("type yes or no"),
-        },
-        Some("integer") => {
-            Value::from(typed.parse::<i64>().map_err(|_| anyhow::anyhow!("type a whole number"))?)
-        }
-        Some("number") => {
-            Value::from(typed.parse::<f64>().map_err(|_| anyhow::anyhow!("type a number"))?)
-        }
-        Some("array") => {
-            let items = typed.split(',').map(|item| Value::from(item.trim()));
-            Value::Array(items.collect())
-        }
-        _ if !allowed.is_empty() && !allowed.contains(&typed) => {
-            bail!("type one of {}", allowed.join(", "))
-        }
-        _ => Value::from(typed),
+/// What has no fields to fill is agreed to or not.
+async fn confirm(held: &Held, question: &str) -> io::Result<Answer> {
+    Ok(match line(held, &format!("  {question} [y/N] ")).await?.as_deref() {
+        Some("y" | "Y" | "yes") => Answer::Accept(Value::Object(serde_json::Map::new())),
+        Some(_) => Answer::Decline,
+        None => Answer::Cancel,
     })
 }
 
-fn line(prompt: &str) -> anyhow::Result<String> {
-    let mut out = anstream::stderr();
-    write!(out, "{prompt}")?;
-    out.flush()?;
-    let mut typed = String::new();
-    if std::io::stdin().read_line(&mut typed)? == 0 {
-        bail!("nobody is there");
+/// One typed line; `None` at Ctrl-D.
+async fn line(held: &Held, prompt: &str) -> io::Result<Option<String>> {
+    held.ask(prompt);
+    // The terminal hands out whole lines: nothing is read that is not ours.
+    let typed = Keyboard::default().line().await?;
+    if typed.is_some() {
+        held.answered();
     }
-    Ok(typed.trim().to_owned())
+    Ok(typed)
 }
