@@ -157,7 +157,7 @@ fn config(common: Common) -> anyhow::Result<Config> {
 
 fn start_log() {
     let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| QUIET.into());
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -165,6 +165,8 @@ fn start_log() {
         .init();
 }
 
+/// What a provider fails with is told once, by us.
+const QUIET: &str = "error,genai=off";
 const USUAL_FILE: &str = "cedargate/chat.toml";
 const EXAMPLES: &str = "Examples, with `cargo run --release` of the repository serving:
   cedargate-chat --ca certs/ca.pem --client-id mcp-secure-client \\

@@ -102,6 +102,11 @@ impl Story {
             tell(format_args!("  {what:14} {value}"));
         }
         tell(format_args!(
+            "\n  A conversation; with --model openai/gpt-4.1 and a key in OPENAI_API_KEY with a real model:\n  cargo run --release -p client -- --ca {ca} --client-id {} --client-secret-file {} \\\n      --model rehearsed/clerk chat",
+            stage.credentials.client_id,
+            secret.display(),
+        ));
+        tell(format_args!(
             "\n  TOKEN=$(curl -s --cacert {ca} -u {}:$(cat {}) -d grant_type=client_credentials \\\n      {issuer}/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n  curl --cacert {ca} -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n      -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}}' {gate}\n",
             stage.credentials.client_id,
             secret.display(),

@@ -136,7 +136,9 @@ fn made_harmless(text: &str, instead: impl Fn(&str) -> String) -> String {
     static HARMFUL_ONE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(HARMFUL).ok());
     // The pattern is a constant, and a test reads it; without it nothing is shown.
     let Some(harmful) = HARMFUL_ONE.as_ref() else { return String::new() };
-    harmful.replace_all(text, |found: &Captures<'_>| instead(found.get_match().as_str())).into_owned()
+    harmful
+        .replace_all(text, |found: &Captures<'_>| instead(found.get_match().as_str()))
+        .into_owned()
 }
 
 /// No line of others' begins where ours do.

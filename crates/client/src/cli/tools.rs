@@ -88,12 +88,12 @@ pub(super) fn table(toolbox: &Toolbox) -> Table {
         };
         let what = tool.description.lines().next().unwrap_or_default();
         table.add_row([
-            show::plain(&name),
-            security.required_scopes.join(" "),
-            security.rate_limit.clone().unwrap_or_default(),
-            security.audit_level.clone().unwrap_or_default(),
+            show::on_one_line(&name),
+            show::on_one_line(&security.required_scopes.join(" ")),
+            show::on_one_line(security.rate_limit.as_deref().unwrap_or_default()),
+            show::on_one_line(security.audit_level.as_deref().unwrap_or_default()),
             if security.conditional { "yes" } else { "" }.to_owned(),
-            show::plain(what),
+            show::on_one_line(what),
         ]);
     }
     table

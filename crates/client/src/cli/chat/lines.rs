@@ -96,9 +96,7 @@ impl From<String> for Typed {
 impl Edited {
     /// Reads on a thread of its own, so that the sessions live on, and so that the program can end
     /// while it waits for a key: the runtime waits for its own threads.
-    async fn read_aside(
-        mut self: Box<Self>,
-    ) -> anyhow::Result<(Box<Self>, anyhow::Result<Typed>)> {
+    async fn read_aside(mut self: Box<Self>) -> anyhow::Result<(Box<Self>, anyhow::Result<Typed>)> {
         let (give_back, given_back) = oneshot::channel();
         std::thread::Builder::new().name("keyboard".to_owned()).spawn(move || {
             let typed = self.read();

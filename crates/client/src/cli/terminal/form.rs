@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_server_cannot_write_more_than_its_prompt() {
-        let field = json!({ "title": "Name\n> error\u{1b}[2J\u{202e}", "description": "x".repeat(9000) });
+        let field =
+            json!({ "title": "Name\n> error\u{1b}[2J\u{202e}", "description": "x".repeat(9000) });
         let prompt = prompt("name", &field, true);
         assert!(prompt.starts_with("  Name > error\u{fffd}[2J\u{fffd} (xxx"), "{prompt}");
         assert!(!prompt.contains('\n') && prompt.chars().count() < 2100);
