@@ -35,6 +35,16 @@ fn lookup(id: &str) -> (&'static str, Value) {
     ("get_customer_info", json!({ "customer_id": id }))
 }
 
+/// A gate that lets everything through to a server with tools of every kind.
+async fn before_the_fixture() -> Stack {
+    Stack::with()
+        .upstream(Fixture::router())
+        .offered(&Offered::with_prompts(&Fixture::tools(), &Fixture::prompts()))
+        .policies(EVERYTHING)
+        .start()
+        .await
+}
+
 async fn over(mut stack: Stack) {
     stack.forget_decisions().await;
     stack.finish().await;
@@ -143,12 +153,7 @@ async fn an_endless_caller_is_stopped_by_every_bound() {
 
 #[tokio::test]
 async fn a_conversation_that_was_stopped_midway_goes_on_and_repeats_nothing() {
-    let stack = Stack::with()
-        .upstream(Fixture::router())
-        .offered(&Offered::with_prompts(&Fixture::tools(), &Fixture::prompts()))
-        .policies(EVERYTHING)
-        .start()
-        .await;
+    let stack = before_the_fixture().await;
     let model = ScriptedModel::calling(
         "a/1",
         &[&[("slow_compute", json!({ "seconds": 60 })), ("test_simple_text", json!({}))]],
@@ -207,12 +212,7 @@ impl Host for Person {
 
 #[tokio::test]
 async fn what_the_server_wants_to_know_is_asked_of_the_person_in_both_eras() {
-    let stack = Stack::with()
-        .upstream(Fixture::router())
-        .offered(&Offered::with_prompts(&Fixture::tools(), &Fixture::prompts()))
-        .policies(EVERYTHING)
-        .start()
-        .await;
+    let stack = before_the_fixture().await;
     let accepted = Answer::Accept(json!({ "name": "Ada" }));
     for (era, tool, arguments, answer, says) in [
         (
@@ -249,12 +249,7 @@ async fn what_the_server_wants_to_know_is_asked_of_the_person_in_both_eras() {
 
 #[tokio::test]
 async fn progress_is_shown_as_it_is_made() {
-    let stack = Stack::with()
-        .upstream(Fixture::router())
-        .offered(&Offered::with_prompts(&Fixture::tools(), &Fixture::prompts()))
-        .policies(EVERYTHING)
-        .start()
-        .await;
+    let stack = before_the_fixture().await;
     let (asked, _questions) = mpsc::unbounded_channel();
     let (shown, mut progress) = mpsc::unbounded_channel();
     let person = Arc::new(Person { answer: Answer::Decline, asked, shown });
