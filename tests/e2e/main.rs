@@ -17,6 +17,8 @@ mod architecture;
 mod call_limits;
 /// The client's program: what it prints, and what its exit codes mean.
 mod chat_program;
+/// `cedargate-chat` at a terminal, and without one.
+mod chat_terminal;
 /// Clients that are described by a document of their own, and what the issuer fetches.
 mod client_documents;
 /// The client's tokens: found, shared, renewed, proven.

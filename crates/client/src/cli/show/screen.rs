@@ -28,6 +28,8 @@ static SCREEN: LazyLock<Screen> = LazyLock::new(|| {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
         spinner.set_style(style);
     }
+    // It is drawn from its first wait on, whatever is written before.
+    spinner.finish_and_clear();
     let [within_a_line, within_a_question, held] = Default::default();
     Screen { spinner, within_a_line, within_a_question, held }
 });

@@ -69,7 +69,8 @@ async fn readable() -> io::Result<()> {
                 looked => break looked,
             }
         };
-        drop(tell.send(looked));
+        // Nobody may be there to be told.
+        let _ = tell.send(looked);
     })?;
     told.await.map_err(io::Error::other)?.map(drop).map_err(io::Error::from)
 }
