@@ -46,7 +46,7 @@ bench-ledger:
 
 # What it costs to show models a hundred tools
 bench-tools:
-    cargo bench -p tests --bench tools
+    cargo bench -p client --bench tools
 
 # What detectors find and what they raise for nothing, into docs/watch.md
 watch-table:

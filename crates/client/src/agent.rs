@@ -14,7 +14,7 @@ use crate::{
     session::SessionError,
 };
 use calls::Caller;
-use event::{Event, Stopped};
+use event::{Event, Stopped, Verdict};
 use zones::Zones;
 
 /// A conversation with a model that may use tools.
@@ -55,6 +55,15 @@ pub struct Report {
     pub rounds: usize,
     /// What all of them took.
     pub usage: Usage,
+}
+
+/// Why a call has no result.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    /// It was never made.
+    NotMade,
+    /// It was under way.
+    Stopped,
 }
 
 /// Why a question was not answered.
@@ -119,7 +128,7 @@ impl Agent {
         prompt: &str,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Report, AgentError> {
-        self.settle(STOPPED);
+        self.settle(Left::Stopped, &mut *tell);
         self.zones.list().await?;
         self.conversation.ask(prompt);
         tell(Event::Asked { text: prompt.to_owned() });
@@ -129,16 +138,26 @@ impl Agent {
         let outcome = tokio::time::timeout_at(end, self.rounds(&mut report, &mut *tell)).await;
         match outcome {
             Ok(Ok(stopped)) => report.stopped = stopped,
-            Ok(Err(error)) => return Err(error.into()),
+            Ok(Err(error)) => {
+                tell(Event::Failed { why: error.to_string() });
+                return Err(error.into());
+            }
             Err(_) => report.stopped = Some(Stopped::Time),
         }
-        self.settle(STOPPED);
+        self.settle(Left::Stopped, &mut *tell);
         tell(Event::Finished {
             stopped: report.stopped,
             rounds: report.rounds,
             usage: report.usage,
         });
         Ok(report)
+    }
+
+    /// The person has stopped it: the future of [`answer`](Self::answer) was dropped. Tells what that
+    /// left open.
+    pub fn stopped(&mut self, tell: &mut (dyn FnMut(Event) + Send)) {
+        self.settle(Left::Stopped, &mut *tell);
+        tell(Event::Failed { why: "stopped by the person".to_owned() });
     }
 
     async fn rounds(
@@ -168,11 +187,11 @@ impl Agent {
             calls_left = calls_left.saturating_sub(calls.len());
             self.open = calls.into_iter().map(|call| (call, None)).collect();
             if stopped.is_some() {
-                self.settle(NOT_MADE);
+                self.settle(Left::NotMade, &mut *tell);
                 return Ok(stopped);
             }
             self.make_calls(&by, &mut *tell).await;
-            self.settle(STOPPED);
+            self.settle(Left::Stopped, &mut *tell);
         }
     }
 
@@ -226,7 +245,9 @@ impl Agent {
                 Some(event) = told.recv() => tell(event),
                 result = results.next() => match result {
                     Some(result) => {
-                        let open = self.open.iter_mut().find(|(call, _)| call.id == result.id);
+                        let open = self.open.iter_mut().find(|(call, known)| {
+                            call.id == result.id && known.is_none()
+                        });
                         if let Some((_, place)) = open {
                             *place = Some(result);
                         }
@@ -240,20 +261,30 @@ impl Agent {
         }
     }
 
-    /// Tells the model of every open call; of those that nothing is known of, this.
-    fn settle(&mut self, otherwise: &str) {
+    /// Tells the model of every open call, also of those that nothing is known of.
+    fn settle(&mut self, left: Left, tell: &mut (dyn FnMut(Event) + Send)) {
         if self.open.is_empty() {
             return;
         }
+        let (verdict, text) = match left {
+            Left::NotMade => (Verdict::NotSent("over-budget".to_owned()), NOT_MADE),
+            Left::Stopped => (Verdict::Unknown("stopped".to_owned()), STOPPED),
+        };
         let results = std::mem::take(&mut self.open).into_iter().map(|(call, result)| {
-            result.unwrap_or_else(|| ToolResult {
-                id: call.id,
-                tool: call.tool,
-                text: otherwise.to_owned(),
-                succeeded: false,
+            result.unwrap_or_else(|| {
+                let (id, tool, text) = (call.id, call.tool, text.to_owned());
+                tell(Event::Called {
+                    id: id.clone(),
+                    tool: tool.clone(),
+                    verdict: verdict.clone(),
+                    text: text.clone(),
+                    took_ms: 0,
+                });
+                ToolResult { id, tool, text, succeeded: false }
             })
         });
-        self.conversation.tell(results.collect());
+        let results = results.collect();
+        self.conversation.tell(results);
     }
 }
 

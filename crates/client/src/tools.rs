@@ -11,13 +11,12 @@ mod schema;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use jsonschema::Validator;
 use rmcp::model::{JsonObject, Tool};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::model::Call;
 pub use arguments::Unusable;
@@ -36,7 +35,7 @@ pub struct UniversalTool {
     /// What it does.
     pub description: String,
     /// A JSON Schema of type `object` that every provider takes.
-    pub parameters: Value,
+    pub parameters: Arc<JsonObject>,
     /// What the gate says of it.
     pub security: SecurityMetadata,
 }
@@ -71,7 +70,7 @@ pub struct Toolbox {
 #[derive(Debug)]
 struct WayBack {
     shape: Shape,
-    input_schema: Value,
+    input_schema: Arc<JsonObject>,
     /// Made when the tool is first called: making it takes longer than the whole conversion.
     validator: OnceLock<Option<Validator>>,
 }
@@ -124,7 +123,7 @@ impl Toolbox {
         let description = match described.char_indices().nth(LONGEST_DESCRIPTION) {
             None => described.to_owned(),
             Some(_) => {
-                schema::describe(&mut parameters, described);
+                schema::describe(Arc::make_mut(&mut parameters), described);
                 BEGINNING.to_owned()
             }
         };
@@ -133,12 +132,12 @@ impl Toolbox {
             name: tool.name.to_string(),
             offered_as,
             description,
-            parameters: Value::Object(parameters),
+            parameters,
             security: SecurityMetadata::of(tool),
         });
         self.ways_back.push(WayBack {
             shape,
-            input_schema: Value::Object((*tool.input_schema).clone()),
+            input_schema: Arc::clone(&tool.input_schema),
             validator: OnceLock::new(),
         });
         Ok(())

@@ -91,6 +91,11 @@ pub enum Event {
         /// What went wrong.
         why: String,
     },
+    /// It ended without an answer.
+    Failed {
+        /// Why.
+        why: String,
+    },
     /// It is over.
     Finished {
         /// Why it ended, when that was not the model's last word.

@@ -59,6 +59,9 @@ impl Ask {
             signal = signals.next() => Err(signal),
         };
         drop(sitting);
+        if outcome.is_err() {
+            agent.stopped(&mut tell);
+        }
         show.done();
         tokio::select! {
             () = agent.close() => {}

@@ -90,6 +90,9 @@ async fn answer(
         signal = signals.next() => Err(signal),
     };
     drop(sitting);
+    if asked.is_err() {
+        agent.stopped(&mut tell);
+    }
     show.done();
     match &asked {
         Ok(Ok(_)) => {}

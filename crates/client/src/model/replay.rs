@@ -59,7 +59,7 @@ pub(super) fn request(
         let offered = tools.iter().map(|tool| {
             Tool::new(tool.offered_as.clone())
                 .with_description(tool.description.clone())
-                .with_schema(tool.parameters.clone())
+                .with_schema(Value::Object((*tool.parameters).clone()))
         });
         request = request.with_tools(offered.collect::<Vec<_>>());
     }

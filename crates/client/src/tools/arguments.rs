@@ -76,8 +76,9 @@ pub(super) fn strictly_read(text: &str) -> Result<JsonObject, Unusable> {
 }
 
 /// Checks arguments of the tool's own schema; none where that is broken.
-pub(super) fn validator(schema: &Value) -> Option<Validator> {
-    jsonschema::options().should_validate_formats(false).build(schema).ok()
+pub(super) fn validator(schema: &JsonObject) -> Option<Validator> {
+    let schema = Value::Object(schema.clone());
+    jsonschema::options().should_validate_formats(false).build(&schema).ok()
 }
 
 pub(super) fn valid(validator: Option<&Validator>, arguments: &JsonObject) -> Result<(), Unusable> {

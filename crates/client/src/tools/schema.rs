@@ -1,6 +1,6 @@
 //! Input schemas as every provider takes them: an object at the root, without combinators there.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value, json};
@@ -65,11 +65,86 @@ impl Shape {
 }
 
 /// The schema for providers, and what that means for arguments.
-pub(super) fn adapted(schema: &JsonObject) -> Result<(JsonObject, Shape), Unfit> {
-    let mut nodes = 0;
-    let root = Value::Object(schema.clone());
-    survey(&root, 0, &mut nodes)?;
-    let Value::Object(mut root) = plainer(root) else { return Err(Unfit::NoObject) };
+pub(super) fn adapted(schema: &Arc<JsonObject>) -> Result<(Arc<JsonObject>, Shape), Unfit> {
+    survey_members(schema, 0, &mut 1)?;
+    if is_fit_as_it_is(schema) {
+        return Ok((Arc::clone(schema), Shape::Plain));
+    }
+    let (schema, shape) = rebuilt(schema)?;
+    Ok((Arc::new(schema), shape))
+}
+
+/// Most schemas are, and nothing of them is copied.
+fn is_fit_as_it_is(root: &JsonObject) -> bool {
+    let properties = root.get("properties").and_then(Value::as_object);
+    root.get("type").is_some_and(|kind| kind == "object")
+        && properties.is_some_and(|properties| properties.keys().all(|name| is_fit(name)))
+        && !["$schema", "$id"].iter().any(|keyword| root.contains_key(*keyword))
+        && !COMBINATORS.iter().any(|keyword| root.contains_key(*keyword))
+        && root.iter().all(|(keyword, member)| is_plain_member(keyword, member))
+}
+
+/// What [`plainer`] would leave as it is.
+fn is_plain(schema: &Value) -> bool {
+    match schema {
+        Value::Bool(_) => false,
+        Value::Object(members) => {
+            !lacks_items(members)
+                && members.iter().all(|(keyword, member)| is_plain_member(keyword, member))
+        }
+        _ => true,
+    }
+}
+
+fn is_plain_member(keyword: &str, member: &Value) -> bool {
+    match (Holds::of(keyword), member) {
+        (Holds::Schemas, Value::Array(items)) => items.iter().all(is_plain),
+        (Holds::Schemas, one) => is_plain(one),
+        (Holds::NamedSchemas, Value::Object(members)) => members.values().all(is_plain),
+        (Holds::SchemaOrTruth, Value::Object(_)) => is_plain(member),
+        _ => true,
+    }
+}
+
+/// What a keyword's value is.
+enum Holds {
+    /// A schema or a list of them.
+    Schemas,
+    /// Schemas by name.
+    NamedSchemas,
+    /// A schema, or a truth value that every provider takes there.
+    SchemaOrTruth,
+    /// Something else.
+    Data,
+}
+
+impl Holds {
+    fn of(keyword: &str) -> Self {
+        match keyword {
+            "items" | "contains" | "not" | "if" | "then" | "else" | "propertyNames" | "anyOf"
+            | "oneOf" | "allOf" | "prefixItems" => Self::Schemas,
+            "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => {
+                Self::NamedSchemas
+            }
+            "additionalProperties"
+            | "unevaluatedProperties"
+            | "unevaluatedItems"
+            | "additionalItems" => Self::SchemaOrTruth,
+            _ => Self::Data,
+        }
+    }
+}
+
+/// Where the rest of a list is spoken of, `items` would say something else.
+fn lacks_items(members: &JsonObject) -> bool {
+    members.get("type").is_some_and(|kind| kind == "array")
+        && !["items", "unevaluatedItems", "prefixItems"].iter().any(|k| members.contains_key(*k))
+}
+
+fn rebuilt(schema: &JsonObject) -> Result<(JsonObject, Shape), Unfit> {
+    let Value::Object(mut root) = plainer(Value::Object(schema.clone())) else {
+        return Err(Unfit::NoObject);
+    };
     root.remove("$schema");
     root.remove("$id");
     if !takes_objects(&root) {
@@ -102,20 +177,23 @@ fn survey(value: &Value, depth: usize, nodes: &mut usize) -> Result<(), Unfit> {
         Value::Array(items) => {
             items.iter().try_for_each(|item| survey(item, depth + 1, nodes))?;
         }
-        Value::Object(members) => {
-            for (name, member) in members {
-                match (name.as_str(), member) {
-                    ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(to))
-                        if !to.starts_with('#') =>
-                    {
-                        return Err(Unfit::Elsewhere(to.clone()));
-                    }
-                    ("$id", Value::String(_)) if depth > 0 => return Err(Unfit::OwnBase),
-                    _ => survey(member, depth + 1, nodes)?,
-                }
-            }
-        }
+        Value::Object(members) => survey_members(members, depth, nodes)?,
         _ => {}
+    }
+    Ok(())
+}
+
+fn survey_members(members: &JsonObject, depth: usize, nodes: &mut usize) -> Result<(), Unfit> {
+    for (name, member) in members {
+        match (name.as_str(), member) {
+            ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(to))
+                if !to.starts_with('#') =>
+            {
+                return Err(Unfit::Elsewhere(to.clone()));
+            }
+            ("$id", Value::String(_)) if depth > 0 => return Err(Unfit::OwnBase),
+            _ => survey(member, depth + 1, nodes)?,
+        }
     }
     Ok(())
 }
@@ -138,29 +216,14 @@ fn plainer(schema: Value) -> Value {
         Value::Object(mut members) => {
             for (keyword, member) in &mut members {
                 let within = std::mem::take(member);
-                *member = match keyword.as_str() {
-                    "items" | "contains" | "not" | "if" | "then" | "else" | "propertyNames" => {
-                        plainer_or_list(within)
-                    }
-                    "anyOf" | "oneOf" | "allOf" | "prefixItems" => plainer_or_list(within),
-                    "properties" | "patternProperties" | "$defs" | "definitions"
-                    | "dependentSchemas" => each_plainer(within),
-                    "additionalProperties"
-                    | "unevaluatedProperties"
-                    | "unevaluatedItems"
-                    | "additionalItems"
-                        if within.is_object() =>
-                    {
-                        plainer(within)
-                    }
-                    _ => within,
+                *member = match Holds::of(keyword) {
+                    Holds::Schemas => plainer_or_list(within),
+                    Holds::NamedSchemas => each_plainer(within),
+                    Holds::SchemaOrTruth if within.is_object() => plainer(within),
+                    Holds::SchemaOrTruth | Holds::Data => within,
                 };
             }
-            let is_array = members.get("type").is_some_and(|kind| kind == "array");
-            // Where the rest is spoken of, `items` would say something else.
-            let rest =
-                members.contains_key("unevaluatedItems") || members.contains_key("prefixItems");
-            if is_array && !rest && !members.contains_key("items") {
+            if lacks_items(&members) {
                 members.insert("items".to_owned(), json!({}));
             }
             Value::Object(members)

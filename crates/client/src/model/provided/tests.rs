@@ -152,7 +152,7 @@ fn add() -> UniversalTool {
         name: "add".into(),
         offered_as: "add".into(),
         description: "Adds.".into(),
-        parameters,
+        parameters: Arc::new(parameters.as_object().unwrap().clone()),
         security: Default::default(),
     }
 }

@@ -2,7 +2,8 @@ use super::*;
 
 fn adapt(schema: Value) -> Result<(Value, Shape), Unfit> {
     let Value::Object(schema) = schema else { panic!("{schema}") };
-    adapted(&schema).map(|(schema, shape)| (Value::Object(schema), shape))
+    let adapted = adapted(&Arc::new(schema));
+    adapted.map(|(schema, shape)| (Value::Object((*schema).clone()), shape))
 }
 
 fn object(value: Value) -> JsonObject {

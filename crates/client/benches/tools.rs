@@ -1,7 +1,7 @@
 //! What it costs to put a server's tools into the form that every model is shown, and to read what
 //! a model writes.
 //!
-//! `cargo bench -p tests --bench tools`
+//! `cargo bench -p client --bench tools`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run should fail loudly")]
 
