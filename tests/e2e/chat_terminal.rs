@@ -34,7 +34,6 @@ parts:
       - say: "told \e]0;owned\a\e[2J\x9b2J\rover \u202Eesrever \u2066\u200B\x7F\U000E0041 text"
         call:
           - { tool: test_elicitation, arguments: { message: "asked \e]0;owned\a\e[2J\r\u202E\nerror forged" } }
-          - { tool: "made-up\e[2J", arguments: { "x\e[2J": "\e[2J\u202E" } }
     close: "done \e[2J"
     otherwise: "not done \e[2J"
 "#;
@@ -369,7 +368,6 @@ async fn the_words_of_others_do_nothing_to_the_terminal() {
     let end = seat.ends(0);
     assert_harmless(&end.raw, &['\r', '\n']);
     assert!(end.raw.contains("told \u{fffd}]0;owned\u{fffd}\u{fffd}[2J"), "{end:#?}");
-    assert!(end.raw.contains("made-up\u{fffd}[2J"), "{end:#?}");
     assert!(!end.screen.iter().any(|line| line.starts_with("error forged")), "{end:#?}");
     let output = place.piped(&["--json", "ask", "hostile"], "").await;
     let text = String::from_utf8(output.stdout).unwrap();

@@ -63,10 +63,7 @@ impl Ask {
             agent.stopped(&mut tell);
         }
         show.done();
-        tokio::select! {
-            () = agent.close() => {}
-            _ = signals.next() => {}
-        }
+        signals.close(agent, outcome.is_err()).await;
         if let Some(error) = unwritten {
             show::error(&error.to_string());
         }

@@ -60,10 +60,7 @@ impl Chat {
                 Typed::End => break None,
             }
         };
-        tokio::select! {
-            () = agent.close() => {}
-            _ = signals.next() => {}
-        }
+        signals.close(agent, ended.is_some()).await;
         Ok(ended.map_or(ExitCode::SUCCESS, |signal| ExitCode::from(signal.exit_code())))
     }
 }

@@ -165,3 +165,53 @@ pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
 /// In characters, of what others say on the side.
 const LONGEST: usize = 2000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_acts_on_and_what_nobody_sees_is_replaced() {
+        for harmful in [
+            '\0',
+            '\u{7}',
+            '\u{8}',
+            '\r',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{85}',
+            '\u{9b}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{3164}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{e0041}',
+        ] {
+            assert_eq!(plain(&format!("a{harmful}b")), "a\u{fffd}b", "{harmful:?}");
+            let value = json!({ "text": harmful.to_string() });
+            let written = json(&value);
+            assert!(written.is_ascii() && !written.contains('\u{7f}'), "{written:?}");
+            assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
+        }
+        assert_eq!(plain("Grüße\r\n\t❤\u{fe0f} 日本 👍🏽"), "Grüße\n\t❤\u{fe0f} 日本 👍🏽");
+    }
+
+    #[test]
+    fn no_line_of_others_begins_where_ours_do_and_none_goes_on_for_ever() {
+        assert_eq!(beneath("a\nerror forged"), "a\n          error forged");
+        assert!(beneath(&"ß\n".repeat(100_000)).chars().count() < 12 * LONGEST);
+        assert_eq!(on_one_line("a\n> b"), "a > b");
+    }
+}

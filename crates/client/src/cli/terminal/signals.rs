@@ -1,8 +1,10 @@
 //! What a person or the system says without words: stop, or end.
 
-use std::io;
+use std::{io, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::agent::Agent;
 
 /// Both from the moment it was made; none is missed between two waits.
 #[derive(Debug)]
@@ -33,6 +35,22 @@ impl Signals {
             else => std::future::pending().await,
         }
     }
+
+    /// Ends the sessions, after an answer that was `stopped` or not; another signal ends the waiting.
+    pub(in crate::cli) async fn close(&mut self, agent: Agent, stopped: bool) {
+        let close = async {
+            if stopped {
+                // What cancels a call is on its way to the server, behind it this; a session that is
+                // ended at once would take both back.
+                drop(tokio::time::timeout(FAREWELL, agent.zones().list()).await);
+            }
+            agent.close().await;
+        };
+        tokio::select! {
+            () = close => {}
+            _ = self.next() => {}
+        }
+    }
 }
 
 impl Signal {
@@ -44,3 +62,6 @@ impl Signal {
         }
     }
 }
+
+/// A server that says nothing for this long learns of a cancelled call by the end of the connection.
+const FAREWELL: Duration = Duration::from_secs(2);
