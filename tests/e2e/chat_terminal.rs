@@ -110,18 +110,28 @@ async fn what_a_server_asks_is_answered_declined_or_taken_back() {
     assert!(place.stack.spy().seen().contains(r#""username":"ada""#));
     seat.says("ask me");
     seat.until("username (User's response): ");
-    seat.says("!");
-    seat.until("Thank you");
-    seat.until_prompt();
-    assert!(place.stack.spy().seen().contains(r#""action":"decline""#));
-    seat.says("ask me");
-    seat.until("username (User's response): ");
     seat.types(CTRL_C);
     seat.until("stopped");
     seat.until_prompt();
     // What is typed now belongs to the prompt, and a later question is asked again.
     seat.says("hello");
     seat.until("Good day to you.");
+    seat.until_prompt();
+    seat.says("ask me");
+    seat.until("username (User's response): ");
+    seat.says("!");
+    seat.until("Thank you");
+    seat.until_prompt();
+    assert!(place.stack.spy().seen().contains(r#""action":"decline""#));
+    seat.types(CTRL_D);
+    seat.ends(0);
+    place.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_of_the_fields_type_is_asked_again() {
+    let place = Place::ready().await;
+    let mut seat = seat!(place, json!({}), &["--legacy", "chat"]);
     seat.until_prompt();
     seat.says("check my data");
     for (field, typed) in [("name", ""), ("age", "old"), ("age", "42"), ("score", "NaN")] {
