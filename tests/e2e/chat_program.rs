@@ -185,6 +185,30 @@ async fn a_check_looks_at_everything_and_says_what_to_do() {
     over(stack).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_steps_up_by_itself_also_where_tokens_must_be_proven() {
+    for proof in ["", "proof = \"dpop\""] {
+        let stack = Stack::with()
+            .settings("[answers]\nlisting = \"attainable\"\n")
+            .issuer_settings(proof)
+            .start()
+            .await;
+        let file = configured(&stack, "models = [\"rehearsed/clerk\"]");
+        let question = client::rehearsed::TICKET_PROMPT;
+        let arguments = ["--config", &file, "--scope", "customer:read", "--json", "ask", question];
+        let asked = Chat::on(&stack).with(&arguments).run().await;
+        assert_eq!(asked.code, 0, "{proof}: {}{}", asked.stdout, asked.stderr);
+        let told: Value = serde_json::from_str(&asked.stdout).unwrap();
+        let events = told["events"].as_array().unwrap();
+        let stepped_up = events.iter().find(|event| event["event"] == "stepped-up").unwrap();
+        assert_eq!(stepped_up["scopes"], serde_json::json!(["ticket:create"]), "{told}");
+        let called = events.iter().find(|event| event["event"] == "called").unwrap();
+        assert_eq!(called["verdict"], "done", "{told}");
+        assert_eq!(stack.spy().seen().matches("\"method\":\"tools/call\"").count(), 1);
+        over(stack).await;
+    }
+}
+
 /// The first provider fails in the middle of the conversation, after its call was made.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_provider_takes_the_conversation_over_and_no_call_is_made_twice() {

@@ -359,3 +359,29 @@ async fn a_server_cannot_have_a_call_made_without_end_nor_talk_the_client_into_s
         over(stack).await;
     }
 }
+
+#[tokio::test]
+async fn a_list_without_end_is_given_up() {
+    let page = std::sync::atomic::AtomicUsize::new(0);
+    let upstream = Scripted::new(move |sent| match sent.method() {
+        "initialize" => sent.result(&json!({
+            "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+            "serverInfo": { "name": "s", "version": "1" },
+        })),
+        "tools/list" => {
+            let next = page.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            sent.result(&json!({ "tools": [], "nextCursor": next.to_string() }))
+        }
+        _ => StatusCode::ACCEPTED.into_response(),
+    });
+    let stack = Stack::with().upstream(upstream.router()).policies(EVERYTHING).start().await;
+    let source = tokens(&stack, &["customer:read"]).await;
+    let (http, gate) = (stack.http(), stack.resource());
+    let session = Session::open(http, &gate, source, Era::Legacy).await.unwrap();
+    let given_up = session.tools().await.unwrap_err().to_string();
+    assert!(given_up.contains("pages"), "{given_up}");
+    session.close().await;
+    let asked = upstream.sent().iter().filter(|sent| sent.method() == "tools/list").count();
+    assert!(asked < 200, "{asked}");
+    over(stack).await;
+}

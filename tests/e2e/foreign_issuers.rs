@@ -7,7 +7,7 @@ use std::{
 };
 
 use client::{
-    session::{Era, Session},
+    session::{Era, Session, SessionError},
     token::{OAuthClient, Options},
 };
 use harness::{Neighbour, Stack, repository, skip};
@@ -98,7 +98,10 @@ async fn the_client_gets_its_tokens_there_and_checks_them() {
         "customer_id": "ABC123", "subject": "s", "description": "d", "priority": "low",
     });
     let ticket = ticket.as_object().unwrap().clone();
-    let result = session.call_stepping_up("create_support_ticket", ticket).await.unwrap();
+    let refused = session.call("create_support_ticket", ticket.clone()).await.unwrap_err();
+    let SessionError::StepUp { required } = refused else { panic!("{refused}") };
+    session.step_up(&required).await.unwrap();
+    let result = session.call("create_support_ticket", ticket).await.unwrap();
     assert_ne!(result.is_error, Some(true));
     let found = tokens.inspect();
     assert_eq!((found.issuer, found.requests), (provider.issuer.clone(), 2));

@@ -65,7 +65,8 @@ async fn a_call_steps_up_to_exactly_the_scope_it_needs() {
     let refused = session.call("create_support_ticket", ticket.clone()).await.unwrap_err();
     let SessionError::StepUp { required } = refused else { panic!("{refused}") };
     assert_eq!(required, ["ticket:create"]);
-    let result = session.call_stepping_up("create_support_ticket", ticket).await.unwrap();
+    session.step_up(&required).await.unwrap();
+    let result = session.call("create_support_ticket", ticket).await.unwrap();
     assert_ne!(result.is_error, Some(true));
     let tools = session.tools().await.unwrap();
     assert_eq!(tools.len(), 3, "the old scopes are kept");

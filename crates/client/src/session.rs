@@ -128,21 +128,6 @@ impl Session {
         self.service.call_tool(params).await.map_err(told)
     }
 
-    /// Calls a tool; when that needs more scope, asks for it and calls once more.
-    pub async fn call_stepping_up(
-        &self,
-        tool: &str,
-        arguments: JsonObject,
-    ) -> Result<CallToolResult, SessionError> {
-        match self.call(tool, arguments.clone()).await {
-            Err(SessionError::StepUp { required }) => {
-                self.step_up(&required).await?;
-                self.call(tool, arguments).await
-            }
-            outcome => outcome,
-        }
-    }
-
     /// Gets a token that has these scopes too.
     pub async fn step_up(&self, scopes: &[String]) -> Result<(), SessionError> {
         Ok(self.tokens.step_up(scopes).await?)

@@ -163,3 +163,37 @@ const MOST_WAITS: usize = 3;
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// Characters: what `text_of` yields at most, and the note that it was cut.
 const LONGEST_TEXT: usize = 65 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_told_whether_to_try_again_and_whether_it_may_have_been_done() {
+        let step_up = || SessionError::StepUp { required: vec!["a:b".to_owned()] };
+        let not_granted = SessionError::Open("not granted".to_owned());
+        let denied = SessionError::Refused {
+            code: 403,
+            reason: Some("denied".to_owned()),
+            message: "policy does not permit this".to_owned(),
+        };
+        let limited = SessionError::Limited { after: Some(Duration::from_secs(90)) };
+        let lost = SessionError::Call("broken off".to_owned());
+        for (error, cause, verdict, words) in [
+            (step_up(), Some(&not_granted), "refused", ["`a:b`", "do not try again"]),
+            (step_up(), None, "refused", ["`a:b`", "do not try again"]),
+            (denied, None, "refused", ["denied", "will not help"]),
+            (limited, None, "refused", ["1m 30s", "Do not try before"]),
+            (lost, None, "unknown", ["broken off", "do not simply repeat"]),
+        ] {
+            let (told, text) = refused(&error, cause);
+            let name = match told {
+                Verdict::Refused(_) => "refused",
+                Verdict::Unknown(_) => "unknown",
+                _ => "another",
+            };
+            assert_eq!(name, verdict, "{text}");
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        }
+    }
+}

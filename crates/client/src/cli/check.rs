@@ -48,10 +48,10 @@ pub(super) async fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode>
     }
     let all_fine = findings.list.iter().all(|finding| finding.fine);
     if json {
-        anstream::println!("{}", serde_json::to_string(&findings.list)?);
+        show::say(&show::json(&serde_json::to_value(&findings.list)?));
     } else {
         let verdict = if all_fine { "everything is there" } else { "see above for what to do" };
-        anstream::println!("{verdict}");
+        show::say(verdict);
     }
     Ok(if all_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -65,9 +65,9 @@ impl Scenarios {
                 .with_context(|| format!("cannot write `{}`", path.display()))?;
         }
         if json {
-            anstream::println!("{}", serde_json::to_string(&matrix)?);
+            show::say(&show::json(&serde_json::to_value(&matrix)?));
         } else {
-            anstream::println!("{}", matrix.table());
+            show::say(&matrix.table().to_string());
         }
         Ok(if matrix.is_as_it_should_be() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

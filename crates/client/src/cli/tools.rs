@@ -52,8 +52,8 @@ impl Tools {
             None => None,
         };
         match printed {
-            Some(value) => anstream::println!("{}", serde_json::to_string_pretty(&value)?),
-            None => anstream::println!("{}", table(&toolbox)),
+            Some(value) => show::say(&show::json(&value)),
+            None => show::say(&table(&toolbox).to_string()),
         }
         if !json {
             for out in toolbox.left_out() {

@@ -260,13 +260,16 @@ fn never_content(_: usize, _: &str, message: &Value) -> Reply {
 }
 
 #[tokio::test]
-async fn a_second_refusal_after_a_step_up_is_an_error() {
+async fn a_second_refusal_after_a_step_up_is_told_as_such() {
     let server = Server::start("Bearer", never_content).await;
     let tokens = server.tokens(Proof::AsAsked).await;
     let http = http_client(None).unwrap();
     let session = Session::open(http, &server.url, Arc::clone(&tokens), Era::Legacy).await.unwrap();
-    let outcome = session.call_stepping_up("tool", serde_json::Map::new()).await;
-    assert!(matches!(outcome, Err(SessionError::StepUp { .. })), "{outcome:?}");
+    for _ in 0..2 {
+        let outcome = session.call("tool", serde_json::Map::new()).await;
+        let Err(SessionError::StepUp { required }) = outcome else { panic!("{outcome:?}") };
+        session.step_up(&required).await.unwrap();
+    }
     let calls = server.seen().into_iter().filter(|(.., m)| m["method"] == "tools/call");
     let tokens: Vec<String> = calls.map(|(token, ..)| token).collect();
     assert_eq!(tokens, ["Bearer token-1", "Bearer token-2"], "two calls, the second stepped up");
